@@ -1,0 +1,52 @@
+//! What a malformed request gets: which field, what is wrong, what to do.
+
+use std::fmt;
+
+/// A request that can never be served, on any host.
+///
+/// Shown as one line, in the words of the command line:
+/// `--ms must be between 0.01 and 60000, got 0`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid {
+    /// The field as the API spells it (`jitter_ms`), without dashes.
+    pub field: String,
+    /// What is wrong with it and what would be right.
+    pub message: String,
+}
+
+impl Invalid {
+    /// A complaint about one field.
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
+
+    /// The option that sets the field on the command line.
+    pub fn option(&self) -> String {
+        let name = self.field.strip_suffix("_ms").filter(|f| !f.is_empty()).unwrap_or(&self.field);
+        format!("--{}", name.replace('_', "-"))
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.option(), self.message)
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+/// Checks a number against closed bounds; NaN and infinities fail.
+pub(crate) fn in_range(field: &str, value: f64, low: f64, high: f64) -> Result<(), Invalid> {
+    if value >= low && value <= high {
+        return Ok(());
+    }
+    Err(Invalid::new(field, format!("must be between {low} and {high}, got {value}")))
+}
+
+/// Checks a percentage: above 0, at most 100.
+pub(crate) fn percent(field: &str, value: f64) -> Result<(), Invalid> {
+    if value > 0.0 && value <= 100.0 {
+        return Ok(());
+    }
+    Err(Invalid::new(field, format!("must be above 0 and at most 100, got {value}")))
+}

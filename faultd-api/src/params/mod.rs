@@ -1,0 +1,103 @@
+//! The parameters of each fault kind, one file a kind.
+//!
+//! Adding a kind: its parameter file, one line in `kinds!`, one line in
+//! [`crate::CATALOG`].
+
+pub mod gemodel;
+mod latency;
+mod loss;
+mod partition;
+
+use std::{fmt, str::FromStr};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use latency::{Distribution, LatencyParams};
+pub use loss::LossParams;
+pub use partition::PartitionParams;
+
+use crate::{Invalid, Target};
+
+macro_rules! kinds {
+    ($($variant:ident($params:ty) = $name:literal),* $(,)?) => {
+        /// The name of a fault kind.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum Kind {
+            $(#[doc = concat!("`", $name, "`")] $variant,)*
+        }
+
+        impl Kind {
+            /// Every kind this build knows.
+            pub const ALL: &[Kind] = &[$(Kind::$variant),*];
+
+            /// The name as typed.
+            pub const fn name(self) -> &'static str {
+                match self { $(Kind::$variant => $name,)* }
+            }
+        }
+
+        /// Parameters, by kind.
+        #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+        #[serde(untagged)]
+        pub enum Params {
+            $(#[doc = concat!("Parameters of `", $name, "`.")] $variant($params),)*
+        }
+
+        impl Params {
+            /// Which kind these are for.
+            pub const fn kind(&self) -> Kind {
+                match self { $(Params::$variant(_) => Kind::$variant,)* }
+            }
+
+            /// Reads the `params` object of a request for `kind`; unknown
+            /// fields are refused.
+            ///
+            /// # Errors
+            /// Names the field that is unknown, missing or of the wrong type.
+            pub fn from_json(kind: Kind, value: serde_json::Value) -> Result<Self, Invalid> {
+                let wrong = |e: serde_json::Error| Invalid::new("params", format!("of {kind}: {e}"));
+                match kind {
+                    $(Kind::$variant => serde_json::from_value::<$params>(value).map(Params::$variant).map_err(wrong),)*
+                }
+            }
+
+            /// Checks values that the types alone cannot.
+            ///
+            /// # Errors
+            /// The first parameter that is out of bounds or contradicts another.
+            pub fn validate(&self, target: &Target) -> Result<(), Invalid> {
+                match self { $(Params::$variant(p) => p.validate(target),)* }
+            }
+
+            /// The JSON Schema of one kind's parameters.
+            pub fn schema(kind: Kind) -> serde_json::Value {
+                match kind { $(Kind::$variant => schemars::schema_for!($params).to_value(),)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    Latency(LatencyParams) = "latency",
+    Loss(LossParams) = "loss",
+    Partition(PartitionParams) = "partition",
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        Self::ALL.iter().copied().find(|k| k.name() == text).ok_or_else(|| {
+            let known = Self::ALL.iter().map(|k| k.name()).collect::<Vec<_>>().join(", ");
+            Invalid::new("kind", format!("{text:?} is not a fault; known are {known}"))
+        })
+    }
+}

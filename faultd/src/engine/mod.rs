@@ -1,0 +1,4 @@
+//! The engine: the fault table, its state machine, deadlines, leases, journal.
+
+pub mod journal;
+pub mod plan;

@@ -1,0 +1,68 @@
+//! The catalogue of faults: the trait that each implements and one registry
+//! line for each.
+
+pub mod net;
+
+use faultd_api::{BackendStatus, FaultRequest, Kind, Params, Target};
+
+use crate::engine::plan::{Plan, PlanError};
+
+/// Who asks, as far as safety rails need to know.
+#[derive(Debug, Clone, Default)]
+pub struct Caller {
+    /// Process id of the client, from SO_PEERCRED.
+    pub pid: Option<u32>,
+    /// Its user.
+    pub uid: u32,
+    /// `SSH_CONNECTION` as the client repeated it.
+    pub ssh_connection: Option<String>,
+}
+
+/// What the policy file protects, whoever asks.
+#[derive(Debug, Clone, Default)]
+pub struct Protected {
+    /// Ports that no network fault may touch.
+    pub ports: Vec<u16>,
+    /// systemd units whose processes are never targets.
+    pub units: Vec<String>,
+    /// Command names that are never targets.
+    pub processes: Vec<String>,
+}
+
+/// What planning gets besides the request.
+pub struct PlanCx<'a> {
+    /// Who asks.
+    pub caller: &'a Caller,
+    /// What is protected.
+    pub protected: &'a Protected,
+    /// List every socket and process (`--dry-run`), not just count them.
+    pub list_hits: bool,
+}
+
+/// How an active fault meets a flow or process that `explain` asks about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meets {
+    /// What the fault does to it, in words.
+    pub effect: String,
+    /// Whether all of it is met (`all`) or which part.
+    pub covers: String,
+}
+
+/// A kind of fault.
+pub trait FaultKind: Send + Sync {
+    /// Its name.
+    fn kind(&self) -> Kind;
+
+    /// Its backends on this host, best first, each probed.
+    fn backends(&self) -> Vec<BackendStatus>;
+
+    /// Turns a well-formed request into a plan. Touches nothing.
+    ///
+    /// # Errors
+    /// When the request cannot be served here; the message says why and what
+    /// to do.
+    fn plan(&self, request: &FaultRequest, cx: &PlanCx<'_>) -> Result<Plan, PlanError>;
+
+    /// Whether a fault of this kind meets what `query` describes.
+    fn meets(&self, params: &Params, target: &Target, query: &Target) -> Option<Meets>;
+}

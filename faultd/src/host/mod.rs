@@ -1,0 +1,3 @@
+//! What this host offers: namespaces, interfaces, processes, undo of effects.
+
+pub mod undo;

@@ -1,0 +1,6 @@
+//! faultd, the fault-injection daemon. See ARCHITECTURE.md for the tour.
+
+pub mod api;
+pub mod engine;
+pub mod fault;
+pub mod host;
