@@ -17,6 +17,7 @@ mod invalid;
 mod params;
 mod ports;
 mod problem;
+mod query;
 mod report;
 mod target;
 
@@ -32,6 +33,7 @@ pub use params::{
 };
 pub use ports::{PortRange, PortSet};
 pub use problem::Problem;
+pub use query::{EventsQuery, ListQuery};
 pub use report::{
     BackendStatus, Capabilities, Event, EventKind, Explain, ExplainRule, FaultList, Health,
     HitProcess, HitSocket, Hits, KindCapability, Plan, PlanStep, Support,
