@@ -1,2 +1,8 @@
 //! Placeholder.
-fn main() {}
+#![no_std]
+#![no_main]
+
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
