@@ -1,3 +1,12 @@
-//! What this host offers: namespaces, interfaces, processes, undo of effects.
+//! What this host is and offers: namespaces, interfaces, processes, control
+//! groups, capabilities, and how effects on it are taken back.
+//!
+//! Invariants:
+//! - Nothing here knows the engine or a fault.
+//! - Everything is synchronous; call it from threads that may block.
+//! - No helper programs: netlink, bpf(2) and files only.
 
+pub mod netns;
+#[cfg(test)]
+pub(crate) mod test_support;
 pub mod undo;
