@@ -1,1 +1,78 @@
-//! Placeholder.
+//! What the kernel side and the user side of faultd's network data plane share.
+//!
+//! Every type here is `repr(C)` with explicit padding and holds no `bool`,
+//! `enum` or `usize`: whatever bytes a map holds are a valid value. Sizes and
+//! offsets are asserted at compile time, so a change of layout is a visible
+//! change here.
+#![no_std]
+
+mod action;
+mod address;
+mod config;
+mod counters;
+mod index;
+mod key;
+mod line;
+pub mod map;
+#[cfg(feature = "user")]
+mod pod;
+mod rule;
+mod state;
+
+pub use action::{Delay, Loss, PROBABILITY_ONE};
+pub use address::{Address, Prefix};
+pub use config::{
+    Config, DIM_CGROUP, DIM_PIDS, DIM_PORT, DIM_REMOTE, DIM_UID, DIM_WILD, REMOTE_INGRESS_VIEW,
+};
+pub use counters::{
+    Counters, NOTE_FORK_UNREADABLE, NOTE_LINE_FAILED, NOTE_NO_LINE, NOTE_PIDS_FULL,
+    NOTE_TAG_FAILED, NOTES,
+};
+pub use index::{Head, NO_NODE, Node, PrefixEntry};
+pub use key::{ExemptKey, FragmentKey, Ports};
+pub use line::{LINE_META_LEN, LineFrame, LineMeta, MAX_ORIGIN};
+pub use rule::{
+    ACTION_DELAY, ACTION_DROP, ACTION_LOSS_EVERY, ACTION_LOSS_GEMODEL, ACTION_LOSS_RANDOM,
+    DISTRIBUTION_NORMAL, DISTRIBUTION_PARETO, DISTRIBUTION_PARETONORMAL, DISTRIBUTION_UNIFORM,
+    FLAG_CHECK_UID, FLAG_FORCE, FLAG_INDEX_LOCAL, FLAG_INDEX_PORT, FLAG_INDEX_REMOTE_PORT,
+    FLAG_INDEX_REMOTE_PREFIX, FLAG_LO_FROM_PORT, HOOK_CG_EGRESS, HOOK_CG_INGRESS, HOOK_TC_EGRESS,
+    HOOK_TC_INGRESS, PROTO_ICMP, PROTO_OTHER, PROTO_TCP, PROTO_UDP, PortRange, Rule, SCOPE_ANY,
+    SCOPE_CGROUP, SCOPE_PIDS, SCOPE_UID, VIA_EDT, VIA_LINE, VIA_NETEM,
+};
+pub use state::RuleState;
+
+/// Rule slots. Slot 0 is never used, so that 0 can mean "no rule".
+pub const SLOTS: u32 = 4096;
+
+/// Nodes of the index chains; see [`Node`]. Node 0 is [`NO_NODE`].
+pub const NODES: u32 = 1 << 16;
+
+/// Entries of the prefix index; entry 0 is never used.
+pub const PREFIXES: u32 = 1 << 14;
+
+/// Interfaces that one rule can name.
+pub const RULE_INTERFACES: usize = 8;
+
+/// Port ranges of each of a rule's four port sets.
+pub const RULE_PORT_RANGES: usize = 16;
+
+/// Address prefixes of each of a rule's two address sets.
+pub const RULE_PREFIXES: usize = 8;
+
+/// Entries of one distribution table.
+pub const DISTRIBUTION_LEN: u32 = 4096;
+
+/// Distribution tables hold units of jitter as fixed point with this many
+/// fraction bits: jitter ≤ 2^36 ns and table values < 2^5 leave the product
+/// inside an i64.
+pub const DISTRIBUTION_SHIFT: u32 = 20;
+
+/// The skb mark bit that says "seen", when none is configured.
+pub const DEFAULT_BYPASS_MARK: u32 = 0x0400_0000;
+
+/// A line whose heartbeat is older than this holds nothing: packets pass.
+pub const HEARTBEAT_MAX_AGE_NS: u64 = 1_000_000_000;
+
+/// Index of the loopback interface in every network namespace
+/// (`LOOPBACK_IFINDEX`, include/net/flow.h).
+pub const LOOPBACK_IFINDEX: u32 = 1;
