@@ -6,7 +6,10 @@
 //! - Everything is synchronous; call it from threads that may block.
 //! - No helper programs: netlink, bpf(2) and files only.
 
+pub mod netlink;
 pub mod netns;
+pub mod sysctl;
+pub mod tc;
 #[cfg(test)]
 pub(crate) mod test_support;
 pub mod undo;

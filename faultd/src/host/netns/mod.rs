@@ -4,8 +4,9 @@
 //! Invariants:
 //! - A [`Netns`] holds the namespace open, so its inode number cannot be
 //!   reused while the value lives; equality is equality of that number.
-//! - Only threads that this module starts ever change namespace; a caller's
-//!   thread stays where it is.
+//! - A caller's thread is in its own namespace before and after every call;
+//!   work in another is done on a thread of this module's wherever one can be
+//!   started.
 
 mod reference;
 
@@ -191,13 +192,40 @@ impl Netns {
         if self.is_current() {
             return Ok(f());
         }
-        thread::scope(|scope| {
+        let mut job = Some(f);
+        let started = thread::scope(|scope| {
             let thread = thread::Builder::new().name("netns".into()).spawn_scoped(scope, || {
                 setns(&self.0.fd, CloneFlags::CLONE_NEWNET)?;
-                Ok(f())
-            })?;
-            thread.join().unwrap_or_else(|panic| resume_unwind(panic))
-        })
+                Ok::<_, io::Error>(job.take().map(|f| f()))
+            });
+            thread.map(|t| t.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        });
+        match started {
+            Ok(result) => result?.ok_or_else(|| io::Error::other("the job vanished")),
+            // A fault may have used up the process ids; undoing it must not
+            // need one.
+            Err(no_thread) => match job {
+                Some(f) => self.visit(f),
+                None => Err(no_thread),
+            },
+        }
+    }
+
+    /// Runs `f` on the calling thread, inside the namespace and back.
+    fn visit<T>(&self, f: impl FnOnce() -> T) -> io::Result<T> {
+        /// Brings the thread home, however `f` ends.
+        struct Home(Netns);
+        impl Drop for Home {
+            fn drop(&mut self) {
+                if setns(&self.0.0.fd, CloneFlags::CLONE_NEWNET).is_err() {
+                    // Going on in a foreign namespace would hit what nobody named.
+                    std::process::abort();
+                }
+            }
+        }
+        let _home = Home(Self::current()?);
+        setns(&self.0.fd, CloneFlags::CLONE_NEWNET)?;
+        Ok(f())
     }
 
     /// Starts a thread that lives inside the namespace.

@@ -43,6 +43,17 @@ fn code_runs_inside_and_the_caller_stays_outside() {
 }
 
 #[test]
+fn without_a_thread_the_caller_goes_and_comes_back() {
+    let Some(inside) = private_netns() else { return skipped("needs root") };
+    let own = Netns::current().unwrap();
+    assert_eq!(inside.visit(|| Netns::current().unwrap().ino()).unwrap(), inside.ino());
+    assert!(own.is_current());
+    let panic = std::panic::catch_unwind(|| inside.visit(|| panic!("on purpose")));
+    assert!(panic.is_err());
+    assert!(own.is_current());
+}
+
+#[test]
 fn a_spawned_thread_lives_inside() {
     let Some(inside) = private_netns() else { return skipped("needs root") };
     let (tx, rx) = mpsc::channel();
