@@ -63,6 +63,23 @@ macro_rules! kinds {
                 }
             }
 
+            /// Adds one kind's options to a command.
+            #[cfg(feature = "cli")]
+            pub fn augment_args(kind: Kind, command: clap::Command) -> clap::Command {
+                match kind { $(Kind::$variant => <$params as clap::Args>::augment_args(command),)* }
+            }
+
+            /// Reads the options that [`Params::augment_args`] added.
+            ///
+            /// # Errors
+            /// When `matches` are not those of such a command.
+            #[cfg(feature = "cli")]
+            pub fn from_arg_matches(kind: Kind, matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+                match kind {
+                    $(Kind::$variant => <$params as clap::FromArgMatches>::from_arg_matches(matches).map(Params::$variant),)*
+                }
+            }
+
             /// Checks values that the types alone cannot.
             ///
             /// # Errors

@@ -1,0 +1,98 @@
+//! `inject --dry-run`: the plan, printed.
+
+use faultd_api::{FaultRequest, Plan};
+
+use super::Context;
+use crate::{
+    failure::Failure,
+    out::{
+        Tone, fault, one_line,
+        table::{Align, Cell, Table},
+    },
+};
+
+pub fn show(cx: &mut Context, request: &FaultRequest, plan: &Plan) -> Result<(), Failure> {
+    if cx.out.wants_json() {
+        return cx.out.document(plan);
+    }
+    let params = fault::params(plan.kind, &request.to_raw().params);
+    let gap = if params.is_empty() { "" } else { " " };
+    let title = format!(
+        "would inject {}{gap}{params} on {} for {}",
+        plan.kind, plan.target, request.duration
+    );
+    let title = cx.out.paint(Tone::Strong, &one_line(&title)).into_owned();
+    cx.out.line(title)?;
+    cx.out.line(format!("  backend  {}: {}", plan.backend, one_line(&plan.backend_reason)))?;
+
+    heading(cx, "Steps")?;
+    let mut steps = Table::plain(2).indented("  ");
+    for (i, step) in plan.steps.iter().enumerate() {
+        steps.row([format!("{}.", i + 1).into(), step.apply.as_str().into()]);
+        steps.row(["".into(), Cell::new(format!("undo: {}", step.undo), Tone::Faint)]);
+    }
+    cx.out.table(&steps)?;
+
+    sockets(cx, plan)?;
+    processes(cx, plan)?;
+    for (name, texts) in [("Rails", &plan.rails), ("Notes", &plan.notes)] {
+        if texts.is_empty() {
+            continue;
+        }
+        heading(cx, name)?;
+        for text in texts {
+            cx.out.line(format!("  {}", one_line(text)))?;
+        }
+    }
+    cx.out.line("")?;
+    cx.out.line("Nothing was changed.")
+}
+
+fn heading(cx: &mut Context, text: &str) -> Result<(), Failure> {
+    cx.out.line("")?;
+    let text = cx.out.paint(Tone::Strong, text).into_owned();
+    cx.out.line(text)
+}
+
+fn sockets(cx: &mut Context, plan: &Plan) -> Result<(), Failure> {
+    use Align::Left;
+    let hits = &plan.hits;
+    heading(cx, &format!("Live sockets that would be hit: {}", hits.socket_count))?;
+    if hits.sockets.is_empty() {
+        return Ok(());
+    }
+    let columns = [("PROTO", Left), ("STATE", Left), ("LOCAL", Left), ("REMOTE", Left)];
+    let mut table = Table::with_heading(&columns).indented("  ");
+    for socket in &hits.sockets {
+        let cells = [&socket.proto, &socket.state, &socket.local, &socket.remote];
+        table.row(cells.map(Cell::from));
+    }
+    cx.out.table(&table)?;
+    more(cx, hits.socket_count, hits.sockets.len())
+}
+
+fn processes(cx: &mut Context, plan: &Plan) -> Result<(), Failure> {
+    let hits = &plan.hits;
+    if hits.process_count == 0 && !plan.target.has_process_part() {
+        return Ok(());
+    }
+    heading(cx, &format!("Processes that would be hit: {}", hits.process_count))?;
+    if hits.processes.is_empty() {
+        return Ok(());
+    }
+    let columns = [("PID", Align::Right), ("COMMAND", Align::Left), ("UID", Align::Right)];
+    let mut table = Table::with_heading(&columns).indented("  ");
+    for process in &hits.processes {
+        let cells = [process.pid.to_string(), process.comm.clone(), process.uid.to_string()];
+        table.row(cells.map(Cell::from));
+    }
+    cx.out.table(&table)?;
+    more(cx, hits.process_count, hits.processes.len())
+}
+
+fn more(cx: &mut Context, all: usize, shown: usize) -> Result<(), Failure> {
+    match all.saturating_sub(shown) {
+        0 => Ok(()),
+        rest => cx.out.line(format!("  … and {rest} more")),
+    }
+}
