@@ -8,8 +8,11 @@
 
 pub mod netlink;
 pub mod netns;
+pub mod process;
+pub mod ssh;
 pub mod sysctl;
 pub mod tc;
 #[cfg(test)]
 pub(crate) mod test_support;
 pub mod undo;
+pub mod users;
