@@ -47,10 +47,11 @@ impl PortSet {
     }
 }
 
-fn parse_port(text: &str) -> Result<u16, Invalid> {
+/// `part` is what was typed, of which `text` is one end.
+fn parse_port(text: &str, part: &str) -> Result<u16, Invalid> {
     match text.trim().parse::<u16>() {
         Ok(port) if port > 0 => Ok(port),
-        _ => Err(Invalid::new("port", format!("takes ports between 1 and 65535, got {text:?}"))),
+        _ => Err(Invalid::new("port", format!("takes ports between 1 and 65535, got {part:?}"))),
     }
 }
 
@@ -61,8 +62,8 @@ impl FromStr for PortSet {
         let mut ranges = Vec::new();
         for part in text.split(',') {
             let (low, high) = match part.split_once('-') {
-                Some((low, high)) => (parse_port(low)?, parse_port(high)?),
-                None => (parse_port(part)?, parse_port(part)?),
+                Some((low, high)) => (parse_port(low, part)?, parse_port(high, part)?),
+                None => (parse_port(part, part)?, parse_port(part, part)?),
             };
             if low > high {
                 return Err(Invalid::new("port", format!("range {part:?} runs backwards")));

@@ -18,7 +18,7 @@ pub struct Inject {
 #[command(next_help_heading = "Options")]
 pub struct Options {
     /// How long: 500ms, 60s, 5m, 1h30m [default: 60s]
-    #[arg(long = "for", value_name = "DUR")]
+    #[arg(long = "for", value_name = "DUR", allow_hyphen_values = true)]
     pub duration: Option<Span>,
     /// Free text, shown in lists
     #[arg(long, value_name = "TEXT")]
@@ -31,10 +31,10 @@ pub struct Options {
     pub backend: Option<String>,
     /// End the fault unless it is confirmed within DUR, again and again; with --wait this
     /// command confirms it
-    #[arg(long, value_name = "DUR")]
+    #[arg(long, value_name = "DUR", allow_hyphen_values = true)]
     pub lease: Option<Span>,
     /// The same, for a person: `faultctl confirm ID` keeps the fault
-    #[arg(long, value_name = "DUR", conflicts_with = "lease")]
+    #[arg(long, value_name = "DUR", conflicts_with = "lease", allow_hyphen_values = true)]
     pub confirm_within: Option<Span>,
     /// Print what would be done and change nothing
     #[arg(long, conflicts_with = "wait")]

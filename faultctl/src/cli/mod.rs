@@ -7,7 +7,7 @@ pub mod usage;
 use std::path::PathBuf;
 
 use clap::{
-    Args, CommandFactory, Parser, Subcommand, ValueHint,
+    ArgAction, Args, CommandFactory, Parser, Subcommand, ValueHint,
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use faultd_api::{DEFAULT_SOCKET, Kind, Target};
@@ -20,6 +20,7 @@ use inject::Inject;
 #[command(
     name = "faultctl",
     version,
+    disable_help_flag = true,
     disable_help_subcommand = true,
     arg_required_else_help = true,
     subcommand_required = true,
@@ -63,13 +64,22 @@ pub struct Global {
         hide_default_value = true
     )]
     pub color: When,
+    /// Print help
+    #[arg(long, short, global = true, action = ArgAction::HelpShort)]
+    help: Option<bool>,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Inject a fault; returns when it is active
-    #[command(subcommand, arg_required_else_help = false)]
+    #[command(
+        subcommand,
+        arg_required_else_help = false,
+        subcommand_value_name = "KIND",
+        subcommand_help_heading = "Kinds",
+        after_help = "More about one: faultctl catalog KIND"
+    )]
     Inject(Box<Inject>),
     /// List the faults in force
     List {
