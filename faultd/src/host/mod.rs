@@ -6,9 +6,11 @@
 //! - Everything is synchronous; call it from threads that may block.
 //! - No helper programs: netlink, bpf(2) and files only.
 
+pub mod links;
 pub mod netlink;
 pub mod netns;
 pub mod process;
+pub mod sockets;
 pub mod ssh;
 pub mod sysctl;
 pub mod tc;

@@ -15,7 +15,7 @@ use netlink_sys::{
 };
 use nix::errno::Errno;
 
-pub(crate) use message::{Attrs, Request, u32_at};
+pub(crate) use message::{Attrs, Request, u16_at, u32_at};
 use message::{Messages, ext_ack_text};
 
 use super::netns::Netns;
@@ -113,15 +113,6 @@ impl Socket {
         self.seq = self.seq.wrapping_add(1);
         self.send(&request.finish(libc::NLM_F_DUMP as u16, self.seq))?;
         self.collect(&mut each)
-    }
-
-    /// Sends a request that is answered by one message, and returns that.
-    pub(crate) fn get(&mut self, request: Request) -> Result<Option<Vec<u8>>, NetlinkError> {
-        self.seq = self.seq.wrapping_add(1);
-        self.send(&request.finish(libc::NLM_F_ACK as u16, self.seq))?;
-        let mut answer = None;
-        self.collect(&mut |_, payload| answer = Some(payload.to_vec()))?;
-        Ok(answer)
     }
 
     fn send(&self, message: &[u8]) -> Result<(), NetlinkError> {

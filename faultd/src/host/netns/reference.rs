@@ -1,7 +1,7 @@
 //! Finding a network namespace again: what the undo journal keeps of it.
 
 use std::{
-    fs, io,
+    fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -9,6 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::Netns;
+use crate::host::process::pids;
 
 /// A network namespace as it is written down, within one boot.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -28,38 +29,35 @@ impl NetnsRef {
     /// in the order of what that costs).
     ///
     /// `None` means that it is gone, and every effect inside it with it.
-    ///
-    /// # Errors
-    /// When `/proc` cannot be searched.
-    pub fn open(&self) -> io::Result<Option<Netns>> {
+    pub fn open(&self) -> Option<Netns> {
         if let Ok(own) = Netns::current()
             && self.is(&own)
         {
-            return Ok(Some(own));
+            return Some(own);
         }
         if let Some(found) = self.try_path(&self.hint) {
-            return Ok(Some(found));
+            return Some(found);
         }
-        let pids = pids()?;
+        let pids = pids();
         let by_process = pids.iter().map(|pid| PathBuf::from(format!("/proc/{pid}/ns/net")));
         if let Some(found) = by_process.into_iter().find_map(|path| self.try_path(&path)) {
-            return Ok(Some(found));
+            return Some(found);
         }
         if let Some(found) = mounted_namespaces().iter().find_map(|path| self.try_path(path)) {
-            return Ok(Some(found));
+            return Some(found);
         }
         let by_thread = pids.iter().flat_map(|pid| children(&format!("/proc/{pid}/task")));
         if let Some(found) =
             by_thread.into_iter().find_map(|task| self.try_path(&task.join("ns/net")))
         {
-            return Ok(Some(found));
+            return Some(found);
         }
         // Held open by a descriptor alone, as a daemon of containers may.
         let link = PathBuf::from(format!("net:[{}]", self.ino));
         let by_descriptor = pids.iter().flat_map(|pid| children(&format!("/proc/{pid}/fd")));
-        Ok(by_descriptor
+        by_descriptor
             .filter(|fd| fs::read_link(fd).is_ok_and(|l| l == link))
-            .find_map(|fd| self.try_path(&fd)))
+            .find_map(|fd| self.try_path(&fd))
     }
 
     fn is(&self, netns: &Netns) -> bool {
@@ -79,12 +77,6 @@ impl NetnsRef {
         }
         Netns::at(path).ok().filter(|netns| self.is(netns))
     }
-}
-
-fn pids() -> io::Result<Vec<u32>> {
-    Ok(fs::read_dir("/proc")?
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .collect())
 }
 
 fn children(dir: &str) -> impl Iterator<Item = PathBuf> + use<> {
