@@ -1,15 +1,60 @@
 //! The project's tasks: `cargo xtask setup|test|vm|lint|…`.
 
+mod binaries;
+mod cmd;
+mod paths;
+mod setup;
 mod toolchain;
+mod vm;
 
-fn main() {
-    match toolchain::Toolchain::find() {
-        Ok(found) => println!(
-            "eBPF toolchain: {} in {}, {}",
-            found.compiler.origin,
-            found.compiler.bin.display(),
-            found.linker.display()
-        ),
-        Err(missing) => println!("{missing}"),
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use paths::Paths;
+
+/// Tasks of the faultd workspace.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Bring what building and testing needs: toolchains, QEMU, kernels
+    Setup {
+        /// Report only
+        #[arg(long)]
+        check: bool,
+        /// Look for newer kernels than those in the cache
+        #[arg(long, conflicts_with = "check")]
+        update: bool,
+    },
+    /// Run a command in a guest, with the current build
+    Vm(vm::cli::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.task) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
+}
+
+fn run(task: Task) -> Result<ExitCode> {
+    let paths = Paths::find()?;
+    match task {
+        Task::Setup { check, update } => {
+            setup::setup(&paths, setup::Options { check, update, quiet: false })?;
+        }
+        Task::Vm(args) => return vm::cli::vm(&paths, &args),
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -90,6 +90,9 @@ impl std::error::Error for Missing {}
 /// `rustc --version` as (major, minor).
 pub type Version = (u32, u32);
 
+/// The oldest compiler that will do: the workspace's `rust-version`, which cargo enforces.
+pub const OLDEST: Version = (1, 95);
+
 /// The places that are searched, so that a test can point them elsewhere.
 #[derive(Clone, Debug)]
 pub struct Places {
@@ -189,8 +192,7 @@ impl Toolchain {
     /// What is missing.
     pub fn find() -> Result<Self, Missing> {
         let places = Places::from_env();
-        let oldest = parse_version(env!("CARGO_PKG_RUST_VERSION")).unwrap_or((1, 95));
-        Ok(Self { compiler: places.compiler(oldest, ask_version)?, linker: places.linker()? })
+        Ok(Self { compiler: find_compiler(&places)?, linker: places.linker()? })
     }
 
     /// A cargo command (`build`, `clippy`, …) for the eBPF crate, its output below `target_dir`.
@@ -232,6 +234,14 @@ impl Toolchain {
             .env("CARGO_PROFILE_RELEASE_DEBUG", "2");
         command
     }
+}
+
+/// The first complete compiler that the workspace's `rust-version` allows.
+///
+/// # Errors
+/// [`Missing::Compiler`] if there is none.
+pub fn find_compiler(places: &Places) -> Result<Compiler, Missing> {
+    places.compiler(OLDEST, ask_version)
 }
 
 /// Whether a variable was set by (or for) the cargo that runs us, and would mislead the one we run.
@@ -359,6 +369,7 @@ mod tests {
 
     #[test]
     fn versions() {
+        assert_eq!(parse_version(env!("CARGO_PKG_RUST_VERSION")), Some(OLDEST));
         assert_eq!(parse_version("rustc 1.96.0 (ac68faa20 2026-05-25)"), Some((1, 96)));
         assert_eq!(parse_version("rustc 1.97.0-nightly (e50aa6fba 2026-05-19)"), Some((1, 97)));
         assert_eq!(parse_version("1.95"), Some((1, 95)));

@@ -1,0 +1,8 @@
+//! What the host and the guests of the VM tier share: the job that a guest is given, the events
+//! that it reports, and how one test process is run and judged (on the host too).
+
+pub mod exec;
+pub mod job;
+
+pub use exec::{Outcome, run};
+pub use job::{Event, Job, Task, skip_reason};

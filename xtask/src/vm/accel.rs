@@ -1,0 +1,70 @@
+//! KVM where it really works, emulation elsewhere.
+
+use std::{fs, path::Path};
+
+use anyhow::Result;
+
+/// How the guest's processor is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accel {
+    /// By the hardware.
+    Kvm,
+    /// By emulation: everything takes about ten times as long.
+    Tcg,
+}
+
+impl Accel {
+    /// QEMU's arguments.
+    pub fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Kvm => &["-accel", "kvm", "-cpu", "host"],
+            Self::Tcg => &["-accel", "tcg,thread=multi", "-cpu", "max"],
+        }
+    }
+
+    /// By how much tests have to stretch their patience.
+    pub fn slowness(self) -> u32 {
+        match self {
+            Self::Kvm => 2,
+            Self::Tcg => 10,
+        }
+    }
+}
+
+/// What works on this machine. `/dev/kvm` is there on hosts where a guest never gets anywhere
+/// (nested, filtered), so `boots` has to try; its answer is kept until the next boot of the host.
+///
+/// # Errors
+/// If `cache` cannot be written.
+pub fn probe(cache: &Path, boots: impl FnOnce() -> bool) -> Result<Accel> {
+    if !Path::new("/dev/kvm").exists() {
+        return Ok(Accel::Tcg);
+    }
+    let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let file = cache.join("kvm-works");
+    if let Ok(known) = fs::read_to_string(&file)
+        && let Some(answer) = known.strip_prefix(boot_id.as_str())
+    {
+        return Ok(if answer == "yes" { Accel::Kvm } else { Accel::Tcg });
+    }
+    let works = boots();
+    fs::write(&file, format!("{boot_id}{}", if works { "yes" } else { "no" }))?;
+    Ok(if works { Accel::Kvm } else { Accel::Tcg })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_is_kept() {
+        if !Path::new("/dev/kvm").exists() {
+            return;
+        }
+        let cache = tempfile::tempdir().unwrap();
+        assert_eq!(probe(cache.path(), || true).unwrap(), Accel::Kvm);
+        assert_eq!(probe(cache.path(), || panic!("asked twice")).unwrap(), Accel::Kvm);
+        fs::write(cache.path().join("kvm-works"), "another boot\nyes").unwrap();
+        assert_eq!(probe(cache.path(), || false).unwrap(), Accel::Tcg);
+    }
+}
