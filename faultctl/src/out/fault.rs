@@ -199,21 +199,13 @@ pub fn achieved(fault: &Fault) -> Option<Table> {
     }
     let columns = [("MEASURED", Left), ("REQUESTED", Right), ("ACHIEVED", Right)];
     let mut table = Table::with_heading(&columns).indented("  ");
+    let params = Params::from_json(fault.kind, fault.params.clone()).ok();
     for (name, value) in &fault.achieved {
-        let requested = requested(&fault.params, name).map_or("-".to_owned(), number);
+        let requested = params.as_ref().and_then(|params| params.requested(name));
+        let requested = requested.map_or("-".to_owned(), number);
         table.row([name.into(), requested.into(), number(*value).into()]);
     }
     Some(table)
-}
-
-/// The parameter that a measured figure belongs to: `ms` for `ms_p50`.
-fn requested(params: &Value, measured: &str) -> Option<f64> {
-    let Value::Object(fields) = params else { return None };
-    let belongs = |name: &str| {
-        measured.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
-    };
-    let best = fields.keys().filter(|name| belongs(name)).max_by_key(|name| name.len())?;
-    fields.get(best)?.as_f64()
 }
 
 #[cfg(test)]
@@ -232,15 +224,6 @@ mod tests {
         assert_eq!(params(Kind::Loss, &json!({"gemodel": "5,30,100,0"})), "--gemodel 5,30,100,0");
         assert_eq!(params(Kind::Loss, &json!({"every": 3, "new": true})), "--every 3 --new");
         assert_eq!(params(Kind::Partition, &json!({})), "");
-    }
-
-    #[test]
-    fn measured_figures_find_their_parameter() {
-        let params = json!({"ms": 500, "jitter_ms": 20.0, "percent": null});
-        assert_eq!(requested(&params, "ms_p50"), Some(500.0));
-        assert_eq!(requested(&params, "jitter_ms"), Some(20.0));
-        assert_eq!(requested(&params, "msx"), None);
-        assert_eq!(requested(&params, "percent"), None);
     }
 
     #[test]

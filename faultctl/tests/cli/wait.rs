@@ -36,7 +36,7 @@ f-7k2m9q expired after 1m 00s
 
   MEASURED  REQUESTED  ACHIEVED
   ms_p50          500   500.024
-  ms_p99          500     519.5
+  ms_p99        519.6     519.5
 ";
     assert_eq!(report, expected);
 }

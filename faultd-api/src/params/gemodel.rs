@@ -22,6 +22,13 @@ pub struct GeModel {
 }
 
 impl GeModel {
+    /// Share of packets lost in the long run, in percent: the chain is in the
+    /// bad state p/(p+r) of the time.
+    pub fn long_run_percent(&self) -> f64 {
+        let bad = self.p / (self.p + self.r);
+        bad * self.one_minus_h + (1.0 - bad) * self.one_minus_k
+    }
+
     pub(super) fn validate(&self) -> Result<(), Invalid> {
         for (name, value, low) in [
             ("p", self.p, true),

@@ -72,4 +72,35 @@ impl LossParams {
         }
         Ok(())
     }
+
+    /// The share of packets that the model loses in the long run, in percent.
+    pub(super) fn requested(&self, measured: &str) -> Option<f64> {
+        if measured != "percent" {
+            return None;
+        }
+        if let Some(model) = &self.gemodel {
+            return Some(model.long_run_percent());
+        }
+        if let Some(every) = self.every {
+            return Some(100.0 / f64::from(every));
+        }
+        self.percent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_model_has_a_share_in_the_long_run() {
+        let percent = |params: LossParams| params.requested("percent").unwrap();
+        assert_eq!(percent(LossParams { percent: Some(30.0), ..LossParams::default() }), 30.0);
+        assert_eq!(percent(LossParams { every: Some(4), ..LossParams::default() }), 25.0);
+        // Bad a quarter of the time, losing 80 % then and 4 % otherwise.
+        let model = "10,30,80,4".parse().unwrap();
+        let gilbert = LossParams { gemodel: Some(model), ..LossParams::default() };
+        assert!((percent(gilbert) - 23.0).abs() < 1e-9);
+        assert_eq!(LossParams::default().requested("ms_p50"), None);
+    }
 }

@@ -88,6 +88,12 @@ macro_rules! kinds {
                 match self { $(Params::$variant(p) => p.validate(target),)* }
             }
 
+            /// What was asked for, to stand beside a figure of
+            /// [`crate::Fault::achieved`]; `None` where nothing definite was.
+            pub fn requested(&self, measured: &str) -> Option<f64> {
+                match self { $(Params::$variant(p) => p.requested(measured),)* }
+            }
+
             /// The JSON Schema of one kind's parameters.
             pub fn schema(kind: Kind) -> serde_json::Value {
                 match kind { $(Kind::$variant => schemars::schema_for!($params).to_value(),)* }

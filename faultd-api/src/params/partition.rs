@@ -16,4 +16,9 @@ impl PartitionParams {
     pub(super) fn validate(&self, _: &Target) -> Result<(), Invalid> {
         Ok(())
     }
+
+    #[expect(clippy::unused_self, reason = "every kind answers through the same call")]
+    pub(super) fn requested(&self, measured: &str) -> Option<f64> {
+        (measured == "percent").then_some(100.0)
+    }
 }
