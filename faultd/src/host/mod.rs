@@ -6,6 +6,7 @@
 //! - Everything is synchronous; call it from threads that may block.
 //! - No helper programs: netlink, bpf(2) and files only.
 
+pub mod bpf;
 pub mod links;
 pub mod netlink;
 pub mod netns;

@@ -5,7 +5,10 @@ mod handle;
 mod netem;
 mod qdisc;
 
-use std::io;
+use std::{
+    io,
+    os::fd::{AsRawFd, BorrowedFd},
+};
 
 use crate::host::{
     netlink::{Attrs, NetlinkError, Request, Socket, u32_at},
@@ -21,7 +24,10 @@ const TCMSG_BYTES: usize = 20;
 const TCA_KIND: u16 = 1;
 const TCA_OPTIONS: u16 = 2;
 /// Linux `include/uapi/linux/pkt_cls.h`.
+const TCA_BPF_FD: u16 = 6;
 const TCA_BPF_NAME: u16 = 7;
+const TCA_BPF_FLAGS: u16 = 8;
+const TCA_BPF_FLAG_ACT_DIRECT: u32 = 1;
 const TCA_BPF_ID: u16 = 11;
 
 /// What was tried, and the kernel's answer.
@@ -201,6 +207,37 @@ impl Tc {
             source,
         })?;
         Ok(found)
+    }
+
+    /// Adds a BPF classifier whose return value is the verdict, for every
+    /// protocol. It outlives this process: record its undo first.
+    ///
+    /// # Errors
+    /// The kernel's answer; EEXIST when priority and handle are taken.
+    pub fn add_bpf_filter(
+        &mut self,
+        ifindex: u32,
+        parent: Handle,
+        priority: u16,
+        handle: u32,
+        program: BorrowedFd<'_>,
+        name: &str,
+    ) -> Result<(), TcError> {
+        let all = (libc::ETH_P_ALL as u16).to_be();
+        let info = u32::from(priority) << 16 | u32::from(all);
+        let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
+        let fixed = tcmsg(ifindex, Handle(handle), parent, info);
+        let mut request = Request::new(libc::RTM_NEWTFILTER, flags, &fixed);
+        request.attr_str(TCA_KIND, "bpf").nest(TCA_OPTIONS, |options| {
+            options
+                .attr_u32(TCA_BPF_FD, program.as_raw_fd() as u32)
+                .attr_str(TCA_BPF_NAME, name)
+                .attr_u32(TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT);
+        });
+        self.socket.request(request).map_err(|source| TcError {
+            what: format!("cannot add classifier {name} to interface {ifindex}"),
+            source,
+        })
     }
 
     /// Deletes one classifier.

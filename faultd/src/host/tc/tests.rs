@@ -1,10 +1,17 @@
 //! Encodings are compared with what iproute2 6.x sends for the same words
 //! (`strace -e sendmsg -xx tc qdisc add …`).
 
+use std::os::fd::AsFd;
+
+use aya_obj::generated::{bpf_attach_type, bpf_prog_type};
 use nix::errno::Errno;
 
 use super::*;
-use crate::host::test_support::{private_netns, skipped};
+use crate::host::{
+    bpf::load_trivial,
+    test_support::{private_netns, skipped},
+    undo::Undo,
+};
 
 /// Loopback has this index in every namespace (net/core/dev.c).
 const LO: u32 = 1;
@@ -163,6 +170,47 @@ fn clsact_comes_and_goes() {
     assert!(!tc.has_clsact(LO).unwrap());
     assert!(tc.del_clsact(LO).is_err());
     assert_eq!(tc.qdiscs(None).unwrap(), before);
+}
+
+#[test]
+fn bpf_classifiers_come_and_go() {
+    let Some(netns) = private_netns() else { return skipped("needs root") };
+    let mut tc = Tc::open(&netns).unwrap();
+    let kind = bpf_prog_type::BPF_PROG_TYPE_SCHED_CLS;
+    let no_attach = bpf_attach_type::BPF_CGROUP_INET_INGRESS;
+    let Ok(program) = load_trivial("fd_tc_test", kind, no_attach, -1) else {
+        return skipped("bpf(2) is not allowed");
+    };
+    if tc.add_clsact(LO).is_err() {
+        return skipped("no clsact in this kernel");
+    }
+    let at = Handle::CLSACT_EGRESS;
+    let result = tc.add_bpf_filter(LO, at, 7, 0x11, program.as_fd(), "ours");
+    if result.as_ref().is_err_and(TcError::is_absent) {
+        return skipped("no cls_bpf in this kernel");
+    }
+    result.unwrap();
+    let again = tc.add_bpf_filter(LO, at, 7, 0x11, program.as_fd(), "ours");
+    assert_eq!(again.unwrap_err().source.errno, Errno::EEXIST);
+    tc.add_bpf_filter(LO, at, 7, 0x12, program.as_fd(), "theirs").unwrap();
+    let listed = tc.filters(LO, at).unwrap();
+    assert_eq!(listed.len(), 2, "{listed:?}");
+    let ours = listed.iter().find(|f| f.handle == 0x11).unwrap();
+    assert_eq!((ours.priority, ours.protocol, ours.parent), (7, 3, at));
+    assert_eq!((ours.kind.as_str(), ours.bpf_name.as_deref()), ("bpf", Some("ours")));
+    assert!(ours.bpf_id.is_some());
+    assert!(tc.filters(LO, Handle::CLSACT_INGRESS).unwrap().is_empty());
+
+    let netns = netns.reference();
+    let (parent, priority, handle) = (at, 7, 0x11);
+    let undo = Undo::TcFilter { netns: netns.clone(), ifindex: LO, parent, priority, handle };
+    undo.replay().unwrap();
+    undo.replay().unwrap();
+    let left = tc.filters(LO, at).unwrap();
+    assert_eq!(left.iter().map(|f| f.handle).collect::<Vec<_>>(), [0x12]);
+    // The clsact carries somebody else's filter now, so it stays.
+    Undo::Clsact { netns, ifindex: LO }.replay().unwrap();
+    assert!(tc.has_clsact(LO).unwrap());
 }
 
 #[test]
