@@ -27,6 +27,9 @@ pub fn plain(page: &str, paint: impl Fn(Tone, &str) -> String) -> String {
             push(&mut out, &paint(Tone::Strong, &inline(heading)));
         } else if let Some(item) = line.strip_prefix("- ") {
             push(&mut out, &format!("  • {}", inline(item)));
+        } else if line.starts_with("  ") {
+            // The rest of a list item.
+            push(&mut out, &format!("    {}", inline(line)));
         } else {
             push(&mut out, &inline(line));
         }
@@ -69,7 +72,7 @@ fn inline(text: &str) -> String {
         if i % 2 == 1 {
             out.push_str(piece);
         } else {
-            out.push_str(&unlinked(&piece.replace("**", "").replace('*', "")));
+            out.push_str(&unlinked(&piece.replace("**", "")));
         }
     }
     out
@@ -100,7 +103,7 @@ mod tests {
     fn a_page_reads_as_text() {
         let page = "# loss\n\nDrops **some** `--percent P`; see [netem](https://x.y/z).\n\n\
                     ## Parameters\n\n| option | bounds |\n|---|---|\n| `--percent P` | 0 \\| 100 |\n\
-                    | `-x` | any |\n\n- one `a*b`\n\n```\nfaultctl inject loss\n```\n";
+                    | `-x` | any |\n\n- one `a*b`\n  and more\n\n```\nfaultctl inject loss\n```\n";
         let expected = "\
 LOSS
 
@@ -113,6 +116,7 @@ Parameters
   -x           any
 
   • one a*b
+    and more
 
     faultctl inject loss
 ";
