@@ -1,12 +1,13 @@
 //! Query strings of the API: one definition for the daemon and its clients.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{Invalid, Target};
 
 /// Query of `GET /v1/faults`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ListQuery {
     /// Faults that have ended as well, as far back as the history goes.
@@ -14,7 +15,7 @@ pub struct ListQuery {
 }
 
 /// Query of `GET /v1/events`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EventsQuery {
     /// `true`: events from now on, without end. `false`: those still

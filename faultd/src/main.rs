@@ -1,2 +1,76 @@
-//! Placeholder.
-fn main() {}
+//! faultd: arguments, and which of its parts they mean.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use faultd::{
+    commands, config,
+    daemon::{self, Paths},
+    engine::{guardian, state_dir},
+    logging::{self, LogFormat},
+};
+
+/// Host-level fault injection daemon
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Args {
+    /// Unix socket to listen on
+    #[arg(long, value_name = "PATH", default_value = faultd_api::DEFAULT_SOCKET)]
+    socket: PathBuf,
+    /// Where journal, audit file and lock are kept
+    #[arg(long, value_name = "DIR", default_value = state_dir::DEFAULT_PATH)]
+    state_dir: PathBuf,
+    /// Policy file [default: /etc/faultd/config.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How log lines look, on standard error
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Take back what a dead daemon left, then exit
+    Recover {
+        /// Its state directory
+        #[arg(long, value_name = "DIR", default_value = state_dir::DEFAULT_PATH)]
+        state_dir: PathBuf,
+    },
+    /// Check a policy file, then exit
+    CheckConfig {
+        /// The file
+        #[arg(long, value_name = "FILE", default_value = config::DEFAULT_PATH)]
+        config: PathBuf,
+    },
+    /// Started by the daemon itself
+    #[command(hide = true)]
+    Guardian {
+        #[arg(long)]
+        state_dir: PathBuf,
+        #[arg(long)]
+        generation: u64,
+    },
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let result = match args.command {
+        None => {
+            logging::start(args.log_format);
+            let Args { socket, state_dir, config, .. } = args;
+            daemon::run(&Paths { socket, state_dir, config }).map(|()| ExitCode::SUCCESS)
+        }
+        Some(Command::Recover { state_dir }) => commands::recover(&state_dir),
+        Some(Command::CheckConfig { config }) => commands::check_config(&config),
+        Some(Command::Guardian { state_dir, generation }) => {
+            guardian::run(&state_dir, generation).context("guardian")
+        }
+    };
+    result.unwrap_or_else(|e| {
+        eprintln!("faultd: {e:#}");
+        ExitCode::FAILURE
+    })
+}

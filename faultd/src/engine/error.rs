@@ -11,9 +11,15 @@ pub enum EngineError {
     /// No fault of that id, neither now nor in the history.
     #[error("there is no fault {0}; `faultctl list --all` shows those that exist")]
     NoSuchFault(String),
-    /// The fault is there, but not in a state in which this can be done.
-    #[error("{0}")]
-    Conflict(String),
+    /// Its time was up before it could start.
+    #[error("the fault was over ({0}) before it could be applied; ask for a longer --for")]
+    TooLate(faultd_api::Span),
+    /// There is nothing to confirm.
+    #[error("{0} has no lease to confirm; it ends at its time")]
+    NoLease(String),
+    /// The fault is not in force any more.
+    #[error("{0} is over; `faultctl show {0}` tells why")]
+    Over(String),
     /// A limit of the policy was reached.
     #[error("{0}")]
     Limit(String),

@@ -22,6 +22,7 @@ use super::{
     id,
     plan::{ApplyCx, Observation, Plan},
     queue::Alarm,
+    reserve::Reserve,
     table::{Entry, Seq, nanos, reason_name},
 };
 
@@ -34,8 +35,9 @@ pub(super) enum Job {
 
 pub(super) fn start(shared: Arc<Shared>) -> io::Result<()> {
     let alarm = Alarm::new()?;
+    let reserve = Reserve::new()?;
     let body = move || {
-        let run = || Executor { shared: &shared, token: Exclusive::new() }.run(&alarm);
+        let run = || Executor { shared: &shared, token: Exclusive::new(), reserve }.run(&alarm);
         match catch_unwind(AssertUnwindSafe(run)) {
             Ok(Ok(())) => {}
             // Without an executor nothing would ever be taken back. The
@@ -56,6 +58,7 @@ fn abort(why: &str) {
 struct Executor<'a> {
     shared: &'a Shared,
     token: Exclusive,
+    reserve: Reserve,
 }
 
 impl Executor<'_> {
@@ -105,10 +108,7 @@ impl Executor<'_> {
             let mut table = self.shared.table();
             check_limits(ask, table.current().map(|(_, e)| e.fault.owner.uid))?;
             if expires_boot_ns <= clock::boot_ns() {
-                return Err(EngineError::Conflict(format!(
-                    "the fault was over ({}) before it could be applied; try a longer --for",
-                    ask.request.duration
-                )));
+                return Err(EngineError::TooLate(ask.request.duration));
             }
             let id = fresh_id(|id| table.knows(id));
             let seed = ask.request.seed.unwrap_or_else(id::seed);
@@ -155,6 +155,7 @@ impl Executor<'_> {
     /// Takes a fault back; `None` when it is not active (any more).
     fn end(&mut self, seq: Seq, reason: EndReason, actor: &Actor) -> Option<Fault> {
         let live = self.shared.table().reverting(seq)?;
+        self.reserve.ensure();
         let (seen, errors) = live.revert(&mut self.token);
         let error = (!errors.is_empty()).then(|| errors.join("; "));
         let result = error.clone().unwrap_or_else(|| "ok".into());

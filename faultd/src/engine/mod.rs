@@ -16,10 +16,14 @@ pub mod audit;
 pub mod clock;
 mod error;
 mod executor;
+pub mod guardian;
 mod id;
 pub mod journal;
 pub mod plan;
 mod queue;
+pub mod recover;
+mod reserve;
+pub mod state_dir;
 mod table;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -243,13 +247,12 @@ impl Engine {
                 return Err(EngineError::NoSuchFault(id.to_owned()));
             };
             if entry.fault.lease.is_none() {
-                let text = format!("{id} has no lease to confirm; it ends at its time");
-                return Err(EngineError::Conflict(text));
+                return Err(EngineError::NoLease(id.to_owned()));
             }
             table.confirm(seq)
         };
         let Some(fault) = confirmed else {
-            return Err(EngineError::Conflict(format!("{id} is not active any more")));
+            return Err(EngineError::Over(id.to_owned()));
         };
         let change = audit::Change {
             action: "confirm",

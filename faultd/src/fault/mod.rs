@@ -5,7 +5,13 @@ pub mod net;
 
 use faultd_api::{BackendStatus, FaultRequest, Kind, Params, Target};
 
-use crate::engine::plan::{Plan, PlanError};
+use crate::{
+    config::Config,
+    engine::{
+        journal::Journal,
+        plan::{Plan, PlanError},
+    },
+};
 
 /// Who asks, as far as safety rails need to know.
 #[derive(Debug, Clone, Default)]
@@ -65,4 +71,20 @@ pub trait FaultKind: Send + Sync {
 
     /// Whether a fault of this kind meets what `query` describes.
     fn meets(&self, params: &Params, target: &Target, query: &Target) -> Option<Meets>;
+}
+
+/// The faults that this build knows, and what they found on this host.
+pub struct Catalogue {
+    /// One of each kind.
+    pub kinds: Vec<Box<dyn FaultKind>>,
+    /// Host facts that backends build on, probed when asked.
+    pub features: Box<dyn Fn() -> Vec<BackendStatus> + Send + Sync>,
+}
+
+/// Puts the catalogue together: one line for each kind.
+///
+/// # Errors
+/// When something that every fault needs cannot be had.
+pub fn registry(_config: &Config, _journal: &Journal) -> anyhow::Result<Catalogue> {
+    Ok(Catalogue { kinds: Vec::new(), features: Box::new(Vec::new) })
 }

@@ -125,7 +125,7 @@ async fn a_fault_whose_time_is_up_before_it_starts_never_starts() {
     let bench = Bench::new();
     let asked = ask("x", 1);
     tokio::time::sleep(Duration::from_millis(5)).await;
-    assert!(matches!(bench.engine.inject(asked).await, Err(EngineError::Conflict(_))));
+    assert!(matches!(bench.engine.inject(asked).await, Err(EngineError::TooLate(_))));
     assert!(bench.done().is_empty());
 }
 
@@ -144,9 +144,9 @@ async fn a_lease_holds_while_it_is_confirmed() {
     assert_eq!(fault.end_reason, Some(EndReason::LeaseLost));
     assert!(start.elapsed() > Duration::from_millis(150), "{:?}", start.elapsed());
     let again = bench.engine.confirm(&id, &Actor::daemon());
-    assert!(matches!(again, Err(EngineError::Conflict(_))));
+    assert!(matches!(again, Err(EngineError::Over(_))));
     let none = bench.engine.inject(ask("x", 60_000)).await.unwrap().id;
-    assert!(matches!(bench.engine.confirm(&none, &Actor::daemon()), Err(EngineError::Conflict(_))));
+    assert!(matches!(bench.engine.confirm(&none, &Actor::daemon()), Err(EngineError::NoLease(_))));
     assert!(matches!(
         bench.engine.confirm("f-zzzzzz", &Actor::daemon()),
         Err(EngineError::NoSuchFault(_))

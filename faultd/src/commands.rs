@@ -1,0 +1,47 @@
+//! Subcommands of faultd that do one thing and exit.
+
+use std::{
+    fmt,
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
+
+use crate::{config::Config, engine::recover};
+
+/// `faultd recover`: takes back what a dead daemon left, and says what.
+///
+/// # Errors
+/// When a daemon is running there, or the journal cannot be read.
+pub fn recover(state_dir: &Path) -> anyhow::Result<ExitCode> {
+    let report = recover::recover(state_dir)?;
+    for entry in &report.entries {
+        match &entry.error {
+            None => say(format_args!("{}: undone: {}", entry.owner, entry.what)),
+            Some(e) => say(format_args!("{}: NOT undone: {e}", entry.owner)),
+        }
+    }
+    if report.entries.is_empty() {
+        say(format_args!("nothing to undo"));
+    }
+    Ok(ExitCode::from(u8::from(report.failed().next().is_some())))
+}
+
+/// `faultd check-config`: whether the daemon would take a policy file.
+///
+/// # Errors
+/// Where and what is wrong with it.
+pub fn check_config(path: &Path) -> anyhow::Result<ExitCode> {
+    let config = Config::load(Some(path))?;
+    let path = path.display();
+    for name in config.unknown_names() {
+        say(format_args!("{path}: {name} does not exist on this host and matches nobody"));
+    }
+    say(format_args!("{path}: ok"));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A reader that has gone away is no failure.
+fn say(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
