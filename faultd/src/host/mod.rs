@@ -7,6 +7,7 @@
 //! - No helper programs: netlink, bpf(2) and files only.
 
 pub mod bpf;
+pub mod cgroup;
 pub mod links;
 pub mod netlink;
 pub mod netns;
