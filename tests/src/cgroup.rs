@@ -39,6 +39,16 @@ impl Cgroup {
         Some(Self { path, name: format!("/{name}") })
     }
 
+    /// A group below this one.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn child(&self, name: &str) -> Self {
+        let path = self.path.join(name);
+        fs::create_dir(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        Self { path, name: format!("{}/{name}", self.name) }
+    }
+
     /// As `--cgroup` takes it: below the mount point.
     pub fn name(&self) -> &str {
         &self.name

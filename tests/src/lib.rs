@@ -29,6 +29,7 @@ pub mod stats;
 pub mod traffic;
 pub mod victim;
 pub mod wait;
+pub mod wire;
 pub mod world;
 
 pub use ctl::Outcome;

@@ -1,6 +1,10 @@
 //! Private network namespaces: one for the test, one for its peer.
 
-use std::{fs::File, os::fd::AsRawFd, process, thread};
+use std::{
+    fs::{self, File},
+    os::fd::AsRawFd,
+    process, thread,
+};
 
 use nix::sched::{CloneFlags, setns, unshare};
 
@@ -48,20 +52,8 @@ impl Netns {
             "ip link add {HERE_DEV} type veth peer name {PEER_DEV} netns {}",
             peer.path()
         ));
-        // No duplicate address detection: the addresses work at once.
-        run(&format!("ip address add {HERE_V4}/24 dev {HERE_DEV}"));
-        run(&format!("ip address add {HERE_V6}/64 dev {HERE_DEV} nodad"));
-        run(&format!("ip link set {HERE_DEV} up"));
-        peer.run(|| {
-            run(&format!("ip address add {PEER_V4}/24 dev {PEER_DEV}"));
-            run(&format!("ip address add {PEER_V6}/64 dev {PEER_DEV} nodad"));
-            run(&format!("ip link set {PEER_DEV} up"));
-        });
-        // Link-local addresses come late and are not wanted in a snapshot.
-        crate::eventually(std::time::Duration::from_secs(5), "IPv6 addresses settle", || {
-            !run("ip -6 address show tentative").contains("inet6")
-                && peer.run(|| !run("ip -6 address show tentative").contains("inet6"))
-        });
+        address(HERE_DEV, HERE_V4, HERE_V6);
+        peer.run(|| address(PEER_DEV, PEER_V4, PEER_V6));
         peer
     }
 
@@ -117,6 +109,15 @@ impl Peer {
     pub fn path(&self) -> String {
         format!("/proc/{}/fd/{}", process::id(), self.namespace.as_raw_fd())
     }
+}
+
+/// Brings a device up with addresses that work at once.
+fn address(dev: &str, v4: &str, v6: &str) {
+    // Without duplicate address detection; it would take two seconds.
+    fs::write(format!("/proc/sys/net/ipv6/conf/{dev}/accept_dad"), "0").expect("accept_dad");
+    run(&format!("ip address add {v4}/24 dev {dev}"));
+    run(&format!("ip address add {v6}/64 dev {dev} nodad"));
+    run(&format!("ip link set {dev} up"));
 }
 
 fn current() -> File {

@@ -8,4 +8,4 @@ mod sequence;
 pub use bulk::{BulkSink, bulk_rate};
 pub use echo::{TcpEcho, UdpEcho, echo};
 pub use ping::{Pinger, median, percentile, spread_delays};
-pub use sequence::{deliver, lost, receiver, sender_to};
+pub use sequence::{address, deliver, lost, receiver, sender_to};

@@ -35,6 +35,14 @@ pub fn sender_to(to: SocketAddr) -> UdpSocket {
     socket
 }
 
+/// Where a socket is bound.
+///
+/// # Panics
+/// Never for a bound socket.
+pub fn address(socket: &UdpSocket) -> SocketAddr {
+    socket.local_addr().expect("local address")
+}
+
 /// Sends `count` numbered datagrams and tells which of them arrived.
 ///
 /// Sending and receiving take turns, so nothing is lost for want of buffers.
