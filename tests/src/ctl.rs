@@ -56,8 +56,9 @@ impl Outcome {
         serde_json::from_str(&text).unwrap_or_else(|e| panic!("not one JSON document: {e}\n{text}"))
     }
 
-    /// Checks a refusal: the exit code, nothing on standard output, and
-    /// exactly one line on standard error that mentions all of `words`.
+    /// Checks a refusal: the exit code, nothing on standard output, and on
+    /// standard error one line that says what is wrong and mentions all of
+    /// `words`, at most one more line that says where to read on.
     ///
     /// # Panics
     /// When any of that is otherwise.
@@ -65,10 +66,11 @@ impl Outcome {
     pub fn refused(&self, code: i32, words: &[&str]) {
         assert_eq!(self.code, Some(code), "exit code; it said: {}{}", self.stderr, self.stdout);
         assert_eq!(self.stdout, "", "standard output of a refusal");
-        let lines = self.stderr.lines().filter(|l| !l.trim().is_empty()).count();
-        assert_eq!(lines, 1, "one clear line, got: {}", self.stderr);
+        let lines: Vec<&str> = self.stderr.lines().collect();
+        let errors = lines.iter().filter(|l| l.starts_with("error: ")).count();
+        assert!(errors == 1 && lines.len() <= 2, "one clear line, got: {}", self.stderr);
         for word in words {
-            assert!(self.stderr.contains(word), "{word:?} is not in: {}", self.stderr);
+            assert!(lines[0].contains(word), "{word:?} is not in: {}", self.stderr);
         }
     }
 }

@@ -97,6 +97,12 @@ impl World {
         Snapshot::take(&self.here, &self.peers).differences(&self.before).is_empty()
     }
 
+    /// Takes the present state as the one to come back to, for tests that
+    /// change the namespace themselves.
+    pub fn forget_snapshot(&mut self) {
+        self.before = Snapshot::take(&self.here, &self.peers);
+    }
+
     fn end(&mut self) {
         if let Some(daemon) = self.daemon.take() {
             let status = daemon.stop();

@@ -1,0 +1,77 @@
+//! Nothing idle costs anything.
+
+use std::{thread, time::Duration};
+
+use faultd_tests::{World, bpf, cgroup, process::usage};
+
+/// How long it is watched.
+const WATCH: Duration = Duration::from_secs(3);
+
+fn both(world: &World) -> [(&'static str, u32); 2] {
+    [("faultd", world.pid()), ("the guardian", world.guardian())]
+}
+
+fn sleeps(world: &World) {
+    let processes = both(world);
+    let switches = || processes.map(|(_, pid)| usage(pid).map(|u| u.switches));
+    let before = switches();
+    assert!(before.iter().all(Option::is_some), "a process is gone");
+    thread::sleep(WATCH);
+    let after = switches();
+    let names = processes.map(|(name, _)| name);
+    assert_eq!(before, after, "context switches of {names:?} within {WATCH:?}");
+}
+
+fn nothing_attached(world: &World) {
+    let (programs, links) = bpf::held_by(world.pid());
+    assert!(links.is_empty(), "faultd holds links: {links:?}");
+    if let Some(root) = cgroup::v2_mount() {
+        for kind in
+            [bpf::CGROUP_INET_INGRESS, bpf::CGROUP_INET_EGRESS, bpf::CGROUP_INET_SOCK_CREATE]
+        {
+            let attached = bpf::cgroup(&root, kind);
+            let ours = attached.iter().find(|id| programs.contains(id));
+            assert_eq!(ours, None, "a program is attached to the root group");
+        }
+    }
+    assert!(world.is_clean_now(), "something is attached or changed");
+}
+
+/// A run of the daemon right after its start settles for a moment.
+fn settle() {
+    thread::sleep(Duration::from_millis(1500));
+}
+
+#[test]
+fn a_fresh_daemon_sleeps() {
+    let world = World::with_peer();
+    settle();
+    nothing_attached(&world);
+    sleeps(&world);
+}
+
+#[test]
+fn it_sleeps_again_after_faults() {
+    let world = World::with_peer();
+    for fault in ["latency --ms 5 --port 9", "partition --port 9", "loss --percent 5 --port 9"] {
+        world.inject(&format!("{fault} --for 60s"));
+    }
+    world.revert_all();
+    world.ctl("inject latency --ms 5 --port 9 --for 200ms --wait").ok();
+    settle();
+    world.assert_clean();
+    nothing_attached(&world);
+    sleeps(&world);
+}
+
+#[test]
+fn it_stays_small() {
+    let world = World::new();
+    world.inject("latency --ms 5 --port 9 --for 60s");
+    world.revert_all();
+    settle();
+    let each = both(&world).map(|(_, pid)| usage(pid).map(|u| u.resident_kib));
+    assert!(each.iter().all(Option::is_some), "a process is gone");
+    let resident: u64 = each.into_iter().flatten().sum();
+    assert!(resident < 20 * 1024, "faultd and its guardian take {resident} KiB");
+}

@@ -1,0 +1,289 @@
+//! Whatever dies, hangs or is stopped: traffic is normal again in time, and
+//! everything is as it was.
+
+use std::{thread, time::Duration};
+
+use faultd_tests::{
+    World,
+    clock::{mono_ns, to_ms},
+    daemon::Home,
+    eventually,
+    process::{alive, signal},
+    slow, slowly,
+    traffic::Pinger,
+    wire::{Pair, Way},
+};
+use nix::sys::signal::Signal;
+
+/// Each kind of effect: what the kernel takes back, what is undo-logged.
+const FAULTS: [(Way, &str); 4] = [
+    // Loopback IPv4 needs a sysctl, which is undo-logged.
+    (Way::Lo4, "latency --ms 400"),
+    (Way::Veth6, "latency --ms 400"),
+    (Way::Veth4, "partition"),
+    (Way::Lo6, "loss --percent 100"),
+];
+
+/// Waits for a UDP round trip as fast as without a fault; how long that took,
+/// in milliseconds.
+fn normal_after(pinger: &mut Pinger, limit_ms: f64) -> f64 {
+    let start = mono_ns();
+    loop {
+        // Faster than any delay of these tests, however slow the machine is.
+        let fast = slowly(Duration::from_millis(40)).min(Duration::from_millis(300));
+        if pinger.ping_within(fast).is_some() {
+            return to_ms(mono_ns() - start);
+        }
+        let waited = to_ms(mono_ns() - start);
+        assert!(waited < limit_ms, "traffic is not normal after {waited:.0} ms");
+    }
+}
+
+fn is_hit(pair: &mut Pair) -> bool {
+    pair.udp
+        .ping_within(slowly(Duration::from_millis(100)).min(Duration::from_millis(390)))
+        .is_none()
+}
+
+fn inject(world: &World, pair: &Pair, fault: &str, time: &str) {
+    world.inject(&format!("{fault} --port {} --for {time}", pair.ports()));
+}
+
+/// SIGKILL promises a second; emulation stretches it.
+fn one_second() -> f64 {
+    1000.0 * slow()
+}
+
+#[test]
+fn sigkill_of_the_daemon() {
+    for (way, fault) in FAULTS {
+        let mut world = way.world();
+        let mut pair = way.pair(&world);
+        inject(&world, &pair, fault, "120s");
+        assert!(is_hit(&mut pair), "{fault} does nothing");
+        let guardian = world.guardian();
+        world.take_daemon().kill();
+        normal_after(&mut pair.udp, one_second());
+        world.assert_clean_within(Duration::from_secs(1));
+        eventually(Duration::from_secs(2), "the guardian goes when its work is done", || {
+            !alive(guardian)
+        });
+        // Nothing is left for the next one to do, and it starts.
+        world.restart();
+        assert_eq!(world.get("/v1/health")["status"], "ok");
+        assert_eq!(world.get("/v1/health")["active"], 0);
+        pair.assert_normal();
+    }
+}
+
+#[test]
+fn sigkill_of_the_guardian() {
+    for (way, fault) in FAULTS {
+        let world = way.world();
+        let mut pair = way.pair(&world);
+        inject(&world, &pair, fault, "1500ms");
+        let guardian = world.guardian();
+        signal(guardian, Signal::SIGKILL);
+        let started = mono_ns();
+        assert!(is_hit(&mut pair), "{fault} ended with the guardian");
+        normal_after(&mut pair.udp, 1500.0 + one_second());
+        assert!(to_ms(mono_ns() - started) < 1500.0 + one_second());
+        world.wait_idle(Duration::from_secs(2));
+        world.assert_clean();
+        eventually(Duration::from_secs(5), "there is a guardian again", || {
+            let pid = world.get("/v1/health")["guardian_pid"].as_u64();
+            pid.is_some_and(|p| p != u64::from(guardian))
+        });
+    }
+}
+
+#[test]
+fn sigkill_of_both_and_a_restart() {
+    for (way, fault) in FAULTS {
+        let mut world = way.world();
+        let mut pair = way.pair(&world);
+        inject(&world, &pair, fault, "120s");
+        assert!(is_hit(&mut pair), "{fault} does nothing");
+        let guardian = world.guardian();
+        let daemon = world.take_daemon();
+        // The guardian must not have the time to do the daemon's work.
+        signal(guardian, Signal::SIGSTOP);
+        daemon.kill();
+        signal(guardian, Signal::SIGKILL);
+        normal_after(&mut pair.udp, one_second());
+        world.restart();
+        world.assert_clean();
+        assert_eq!(world.get("/v1/health")["status"], "ok");
+        pair.assert_normal();
+    }
+}
+
+#[test]
+fn sigkill_of_both_and_recover_by_hand() {
+    let mut world = World::new();
+    let mut pair = Way::Lo4.pair(&world);
+    inject(&world, &pair, "latency --ms 400", "120s");
+    let guardian = world.guardian();
+    let daemon = world.take_daemon();
+    signal(guardian, Signal::SIGSTOP);
+    daemon.kill();
+    signal(guardian, Signal::SIGKILL);
+    normal_after(&mut pair.udp, one_second());
+    assert_eq!(world.home().recover().code, Some(0));
+    world.assert_clean();
+    // A second time there is nothing to do, which is no error.
+    assert_eq!(world.home().recover().code, Some(0));
+}
+
+#[test]
+fn sigstop_past_the_deadline() {
+    for (way, fault) in FAULTS {
+        let world = way.world();
+        let mut pair = way.pair(&world);
+        inject(&world, &pair, fault, "1500ms");
+        let active = mono_ns();
+        assert!(is_hit(&mut pair), "{fault} does nothing");
+        world.signal(Signal::SIGSTOP);
+        if !fault.starts_with("latency") {
+            // A delay cannot be kept up by a stopped daemon; a drop can.
+            thread::sleep(Duration::from_millis(700));
+            assert!(is_hit(&mut pair), "{fault} ended before its time");
+        }
+        normal_after(&mut pair.udp, 1500.0 + one_second());
+        let late = to_ms(mono_ns() - active) - 1500.0;
+        assert!(late < 300.0 * slow(), "{fault}: normal {late} ms after the deadline");
+        thread::sleep(Duration::from_millis(300));
+        pair.udp.series(10);
+        world.signal(Signal::SIGCONT);
+        world.wait_idle(Duration::from_secs(3));
+        world.assert_clean();
+        pair.assert_normal();
+    }
+}
+
+#[test]
+fn a_stopped_daemon_does_not_hold_what_it_promised_to_delay() {
+    let world = World::new();
+    let mut pair = Way::Lo6.pair(&world);
+    inject(&world, &pair, "latency --ms 400", "60s");
+    assert!(is_hit(&mut pair));
+    world.signal(Signal::SIGSTOP);
+    normal_after(&mut pair.udp, 1300.0 + one_second());
+    world.signal(Signal::SIGCONT);
+    eventually(Duration::from_secs(3), "the delay is back", || is_hit(&mut pair));
+}
+
+#[test]
+fn sigterm_reverts_everything_first() {
+    for (way, fault) in FAULTS {
+        let mut world = way.world();
+        let mut pair = way.pair(&world);
+        inject(&world, &pair, fault, "120s");
+        assert!(is_hit(&mut pair), "{fault} does nothing");
+        let status = world.take_daemon().stop();
+        assert!(status.success(), "{fault}: {status}");
+        // Reverted before the exit, so at once.
+        pair.udp.ping();
+        world.assert_clean_within(Duration::from_secs(1));
+        assert!(!world.home().socket().exists(), "the socket is left behind");
+    }
+}
+
+/// Injects with the daemon set to die at one journal write.
+///
+/// Returns whether it died.
+fn dies_at(write: usize, edge: &str) -> bool {
+    let failpoint = format!("journal:{write}:{edge}");
+    let mut world = World::build(false, Home::new(), &[("FAULTD_FAILPOINT", &failpoint)]);
+    let mut pair = Way::Lo4.pair(&world);
+    let line = format!("inject latency --ms 400 --port {} --for 900ms", pair.ports());
+    world.ctl(&line);
+    // It may also die where the effect is taken back.
+    let mut daemon = world.take_daemon();
+    let died = daemon.wait_exit(slowly(Duration::from_millis(1600))).is_some();
+    if died {
+        normal_after(&mut pair.udp, one_second());
+        world.assert_clean_within(Duration::from_secs(2));
+        world.restart();
+        assert_eq!(world.get("/v1/health")["status"], "ok", "{failpoint}");
+        pair.assert_normal();
+    } else {
+        assert!(daemon.stop().success(), "{failpoint}");
+    }
+    died
+}
+
+#[test]
+fn death_at_each_journal_write() {
+    for edge in ["before", "after"] {
+        let mut deaths = 0;
+        while dies_at(deaths + 1, edge) {
+            deaths += 1;
+            assert!(deaths < 100, "the journal is written without end");
+        }
+        // One write before the effect and one after it was taken back, at least.
+        assert!(deaths >= 2, "died at {deaths} writes only ({edge})");
+    }
+}
+
+#[test]
+fn a_lost_lease_ends_the_fault() {
+    let world = World::new();
+    let mut pair = Way::Lo4.pair(&world);
+    let id = world
+        .inject_id(&format!("latency --ms 400 --port {} --for 60s --lease 700ms", pair.ports()));
+    for _ in 0..4 {
+        thread::sleep(Duration::from_millis(300));
+        world.ctl(&format!("confirm {id}")).ok();
+    }
+    assert!(is_hit(&mut pair), "the lease was confirmed, the fault ended");
+    normal_after(&mut pair.udp, 700.0 + one_second());
+    world.wait_idle(Duration::from_secs(2));
+    assert_eq!(world.show(&id)["end_reason"], "lease_lost");
+    world.assert_clean();
+}
+
+#[test]
+fn a_second_daemon_on_the_same_state_is_refused() {
+    let world = World::new();
+    let output = world.home().command().output().unwrap();
+    assert!(!output.status.success());
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.lines().count() <= 3 && !text.contains("panicked"), "{text}");
+    // The first one goes on.
+    assert_eq!(world.get("/v1/health")["status"], "ok");
+}
+
+#[test]
+fn recover_beside_a_living_daemon_is_refused() {
+    let world = World::new();
+    let mut pair = Way::Lo4.pair(&world);
+    inject(&world, &pair, "latency --ms 400", "60s");
+    let outcome = world.home().recover();
+    assert_ne!(outcome.code, Some(0), "{outcome:?}");
+    assert!(is_hit(&mut pair), "the undo of a living fault was replayed");
+}
+
+#[test]
+fn a_vanished_interface_takes_only_its_faults_along() {
+    let world = World::with_peer();
+    let mut pair = Way::Lo4.pair(&world);
+    let here = world.inject_id("latency --ms 30 --dev veth0 --for 60s");
+    inject(&world, &pair, "latency --ms 30", "60s");
+    faultd_tests::command::run("ip link delete veth0");
+    pair.assert_added(30.0, 5);
+    world.ctl(&format!("revert {here}")).ok();
+    world.revert_all();
+    pair.assert_normal();
+    // The snapshot knows the veth pair: look at the rest by hand.
+    let mut world = world;
+    assert!(world.take_daemon().stop().success());
+    world.forget_snapshot();
+}
+
+#[test]
+fn snapshots_hold_in_an_untouched_world() {
+    let world = World::with_peer();
+    thread::sleep(Duration::from_millis(100));
+    assert!(world.is_clean_now());
+}
