@@ -11,6 +11,7 @@ pub mod cgroup;
 pub mod links;
 pub mod netlink;
 pub mod netns;
+pub mod probe;
 pub mod process;
 pub mod sockets;
 pub mod ssh;
