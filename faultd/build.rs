@@ -45,7 +45,7 @@ fn build() -> Result<(), String> {
 
     let toolchain = Toolchain::find().map_err(|missing| missing.to_string())?;
     let target_dir = shared_target_dir(&out_dir).join("ebpf");
-    let mut cargo = toolchain.cargo("build", &target_dir);
+    let mut cargo = toolchain.cargo("build", &target_dir, &[]);
     let output = cargo
         .arg("--bins")
         .current_dir(workspace)

@@ -2,8 +2,12 @@
 
 mod binaries;
 mod cmd;
+mod fuzz;
+mod lint;
 mod paths;
 mod setup;
+mod test;
+mod tidy;
 mod toolchain;
 mod vm;
 
@@ -33,6 +37,14 @@ enum Task {
         #[arg(long, conflicts_with = "check")]
         update: bool,
     },
+    /// Run the tests: unit, host and vm tier
+    Test(test::Args),
+    /// Check formatting, lints and the rules of the repository
+    Lint,
+    /// Check the rules of the repository alone
+    Tidy,
+    /// Run every fuzz target for a while
+    Fuzz(fuzz::Args),
     /// Run a command in a guest, with the current build
     Vm(vm::cli::Args),
 }
@@ -54,6 +66,10 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Setup { check, update } => {
             setup::setup(&paths, setup::Options { check, update, quiet: false })?;
         }
+        Task::Test(args) => return test::test(&paths, &args),
+        Task::Lint => lint::lint(&paths)?,
+        Task::Tidy => tidy::tidy(&paths)?,
+        Task::Fuzz(args) => fuzz::fuzz(&paths, &args)?,
         Task::Vm(args) => return vm::cli::vm(&paths, &args),
     }
     Ok(ExitCode::SUCCESS)

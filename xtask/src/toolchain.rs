@@ -195,9 +195,10 @@ impl Toolchain {
         Ok(Self { compiler: find_compiler(&places)?, linker: places.linker()? })
     }
 
-    /// A cargo command (`build`, `clippy`, …) for the eBPF crate, its output below `target_dir`.
+    /// A cargo command (`build`, `clippy`, …) for the eBPF crate, its output below `target_dir`,
+    /// with `flags` for the compiler.
     #[must_use]
-    pub fn cargo(&self, subcommand: &str, target_dir: &Path) -> Command {
+    pub fn cargo(&self, subcommand: &str, target_dir: &Path, flags: &[&str]) -> Command {
         let mut command = Command::new(self.compiler.bin.join("cargo"));
         command.arg(subcommand);
         // A parent cargo leaves its own compiler, wrapper, flags and profile in the environment;
@@ -209,7 +210,7 @@ impl Toolchain {
         }
         let mut linker = OsString::from("-Clinker=");
         linker.push(&self.linker);
-        let flags = [
+        let mut all_flags = vec![
             // BTF maps need type information in the object, hence debug info in the bitcode.
             "-Cdebuginfo=2".into(),
             "-Clink-arg=--btf".into(),
@@ -219,6 +220,7 @@ impl Toolchain {
             OsString::from(format!("--cfg=bpf_target_arch=\"{}\"", env::consts::ARCH)),
             linker,
         ];
+        all_flags.extend(flags.iter().map(OsString::from));
         command
             .args(["-Zbuild-std=core", "--target", TARGET, "--package", "faultd-ebpf", "--release"])
             .arg("--target-dir")
@@ -227,7 +229,7 @@ impl Toolchain {
             // Empty, not unset: it also overrides a wrapper from a cargo configuration file.
             .env("RUSTC_WRAPPER", "")
             .env("RUSTC_BOOTSTRAP", "1")
-            .env("CARGO_ENCODED_RUSTFLAGS", flags.join(&OsString::from("\x1f")))
+            .env("CARGO_ENCODED_RUSTFLAGS", all_flags.join(&OsString::from("\x1f")))
             // The workspace's release profile is made for the daemon.
             .env("CARGO_PROFILE_RELEASE_LTO", "false")
             .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1")

@@ -16,7 +16,7 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Task, skip_reason};
+use crate::{Remark, Task};
 
 /// How much output of a task is kept, from its end.
 const TAIL_BYTES: usize = 24 * 1024;
@@ -36,8 +36,10 @@ pub struct Outcome {
     pub timed_out: bool,
     /// Wall-clock milliseconds.
     pub ms: u64,
-    /// Why it could not be run at all, or why the test says that it skipped itself.
-    pub note: Option<String>,
+    /// Why it could not be run at all.
+    pub error: Option<String>,
+    /// What the test said about itself.
+    pub remark: Option<Remark>,
     /// End of its output. Left out when it passed.
     pub output: String,
 }
@@ -56,8 +58,8 @@ pub fn run(task: &Task, command: &mut Command, mut sink: impl FnMut(&[u8])) -> O
     let mut child = match spawn(command) {
         Ok(child) => child,
         Err(error) => {
-            let note = Some(format!("could not run {}: {error}", task.argv.join(" ")));
-            return Outcome { note, ..Outcome::default() };
+            let error = Some(format!("could not run {}: {error}", task.argv.join(" ")));
+            return Outcome { error, ..Outcome::default() };
         }
     };
     let output = pump(&mut child);
@@ -100,7 +102,8 @@ pub fn run(task: &Task, command: &mut Command, mut sink: impl FnMut(&[u8])) -> O
         signal: status.and_then(|s| s.signal()),
         timed_out,
         ms,
-        note: skip_reason(&text).map(str::to_owned),
+        error: None,
+        remark: Remark::find(&text),
         output: String::new(),
     };
     if !outcome.passed() {
@@ -204,14 +207,15 @@ mod tests {
 
     #[test]
     fn a_skip_is_noted() {
-        assert_eq!(sh("echo 'SKIPPED: no netem'", 5000).note.as_deref(), Some("no netem"));
+        let outcome = sh("echo 'SKIPPED: no netem'", 5000);
+        assert_eq!(outcome.remark, Some(Remark::Skipped("no netem".into())));
     }
 
     #[test]
     fn a_missing_program_is_an_outcome_too() {
         let task = Task { argv: vec!["/nonexistent".into()], ..Task::default() };
         let outcome = run(&task, &mut Command::new("/nonexistent"), |_| {});
-        assert!(!outcome.passed() && outcome.note.unwrap().contains("/nonexistent"));
+        assert!(!outcome.passed() && outcome.error.unwrap().contains("/nonexistent"));
     }
 
     #[test]

@@ -93,15 +93,33 @@ impl Event {
     }
 }
 
-/// The reason of a test that skipped itself: it printed `SKIPPED: reason` and passed.
-/// libtest writes `test NAME ... ` in front of the first line that a test prints.
-#[must_use]
-pub fn skip_reason(output: &str) -> Option<&str> {
-    output
-        .lines()
-        .filter_map(|line| line.split_once("SKIPPED:"))
-        .find(|(before, _)| before.trim_end().is_empty() || before.trim_end().ends_with("..."))
-        .map(|(_, reason)| reason.trim())
+/// What a test says about itself, in a line of its output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Remark {
+    /// `SKIPPED: reason`: it cannot run here.
+    Skipped(String),
+    /// `LEFT TO THE VM TIER: reason`: the guests run it.
+    LeftToVm(String),
+}
+
+impl Remark {
+    /// Finds the remark in the output of a test. libtest writes `test NAME ... ` in front of the
+    /// first line that a test prints.
+    #[must_use]
+    pub fn find(output: &str) -> Option<Self> {
+        output.lines().find_map(|line| {
+            Self::after(line, "SKIPPED:")
+                .map(Self::Skipped)
+                .or_else(|| Self::after(line, "LEFT TO THE VM TIER:").map(Self::LeftToVm))
+        })
+    }
+
+    fn after(line: &str, marker: &str) -> Option<String> {
+        let (before, reason) = line.split_once(marker)?;
+        let before = before.trim_end();
+        (before.is_empty() || before.ends_with("...")).then(|| reason.trim().to_owned())
+    }
 }
 
 #[cfg(test)]
@@ -128,10 +146,15 @@ mod tests {
     }
 
     #[test]
-    fn skips_are_found_behind_the_prefix_of_libtest() {
-        assert_eq!(skip_reason("x\nSKIPPED: no fq here\nok"), Some("no fq here"));
-        assert_eq!(skip_reason("test edt ... SKIPPED: no fq"), Some("no fq"));
-        assert_eq!(skip_reason("the word SKIPPED: in a sentence"), None);
-        assert_eq!(skip_reason("test result: ok"), None);
+    fn remarks_are_found_behind_the_prefix_of_libtest() {
+        let skipped = |reason: &str| Some(Remark::Skipped(reason.into()));
+        assert_eq!(Remark::find("x\nSKIPPED: no fq here\nok"), skipped("no fq here"));
+        assert_eq!(Remark::find("test edt ... SKIPPED: no fq"), skipped("no fq"));
+        assert_eq!(
+            Remark::find("LEFT TO THE VM TIER: no netem"),
+            Some(Remark::LeftToVm("no netem".into()))
+        );
+        assert_eq!(Remark::find("the word SKIPPED: in a sentence"), None);
+        assert_eq!(Remark::find("test result: ok"), None);
     }
 }

@@ -5,4 +5,4 @@ pub mod exec;
 pub mod job;
 
 pub use exec::{Outcome, run};
-pub use job::{Event, Job, Task, skip_reason};
+pub use job::{Event, Job, Remark, Task};

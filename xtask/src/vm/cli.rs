@@ -68,8 +68,8 @@ pub fn vm(paths: &Paths, args: &Args) -> Result<ExitCode> {
             bail!("{}: {}", kernel.label, died.reason);
         }
         let (_, outcome) = report.done.first().context("the guest reported no result")?;
-        if let Some(note) = &outcome.note {
-            eprintln!("{note}");
+        if let Some(error) = &outcome.error {
+            eprintln!("{error}");
         }
         if outcome.timed_out {
             eprintln!("killed after {} s", args.timeout);

@@ -1,0 +1,36 @@
+//! `cargo xtask lint`: formatting, clippy, the eBPF programs on their own, and the repository's
+//! rules.
+
+use anyhow::{Context, Result};
+
+use crate::{binaries::cargo, cmd::run, paths::Paths, tidy, toolchain::Toolchain};
+
+/// Runs every check and reports the first that fails.
+///
+/// # Errors
+/// What is wrong.
+pub fn lint(paths: &Paths) -> Result<()> {
+    tidy::tidy(paths)?;
+    step("formatting");
+    run(cargo(paths).args(["fmt", "--all", "--check"])).context("run `cargo fmt --all`")?;
+    step("clippy");
+    // The features that the tests build with: code behind them is code too.
+    let clippy = ["clippy", "--quiet", "--all-targets", "--features", "faultd/failpoints"];
+    run(cargo(paths).args(clippy).args(["--", "-Dwarnings"]))?;
+    step("eBPF programs");
+    ebpf(paths)
+}
+
+/// The eBPF crate builds for another target with another compiler, which may lack clippy.
+fn ebpf(paths: &Paths) -> Result<()> {
+    let toolchain = Toolchain::find()?;
+    let has_clippy = toolchain.compiler.bin.join("cargo-clippy").is_file();
+    let subcommand = if has_clippy { "clippy" } else { "check" };
+    let target_dir = paths.target.join("ebpf-lint");
+    let mut cargo = toolchain.cargo(subcommand, &target_dir, &["-Dwarnings"]);
+    run(cargo.args(["--quiet", "--bins"]).current_dir(&paths.root))
+}
+
+fn step(name: &str) {
+    println!("lint: {name}");
+}
