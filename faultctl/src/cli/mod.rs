@@ -24,7 +24,7 @@ use inject::Inject;
     disable_help_subcommand = true,
     arg_required_else_help = true,
     subcommand_required = true,
-    after_help = EXIT_CODES
+    after_help = exit_codes()
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -33,9 +33,21 @@ pub struct Cli {
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 the daemon could not do it, 2 bad usage or invalid request,
-3 daemon not reachable, 4 not permitted, 5 not supported on this host, 6 no such fault";
+/// The exit codes of the contract; `failure` decides between them.
+pub const EXIT_CODES: [(u8, &str); 7] = [
+    (0, "done"),
+    (1, "the daemon could not do it"),
+    (2, "bad usage or invalid request"),
+    (3, "daemon not reachable"),
+    (4, "not permitted"),
+    (5, "not supported on this host"),
+    (6, "no such fault"),
+];
+
+fn exit_codes() -> String {
+    let lines: String = EXIT_CODES.iter().map(|(n, text)| format!("\n  {n}  {text}")).collect();
+    format!("Exit codes:{lines}")
+}
 
 /// Options that every command takes.
 #[derive(Debug, Args)]

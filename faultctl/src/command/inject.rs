@@ -28,8 +28,9 @@ pub fn run(cx: &mut Context, inject: &Inject) -> Result<(), Failure> {
     let interrupt = Interrupt::install()?;
     let fault = client.create(&request)?;
     if !cx.out.wants_json() {
-        summary(cx, &fault)?;
-        cx.out.flush()?;
+        // Nobody may be reading; the wait goes on all the same, or the fault
+        // would stay in force with nobody to take it back on Ctrl-C.
+        let _ = summary(cx, &fault).and_then(|()| cx.out.flush());
     }
     let renew = inject.options.lease.map(|lease| lease.get() / 3);
     let ended = wait::until_ended(cx, &client, &interrupt, fault, renew)?;

@@ -1,13 +1,14 @@
 //! What each command does, one file a command.
 
 mod catalog;
+mod completions;
 mod confirm;
 mod doctor;
 mod events;
 mod explain;
-mod generate;
 mod inject;
 mod list;
+mod man;
 mod plan;
 mod revert;
 mod show;
@@ -81,8 +82,8 @@ pub fn run(cli: Cli, out: Out) -> Result<(), Failure> {
         Command::Catalog(one) => catalog::run(&mut cx, one.kind),
         Command::Events { follow } => events::run(&mut cx, follow),
         Command::Confirm(one) => confirm::run(&mut cx, &one.id),
-        Command::Completions { shell } => generate::completions(&mut cx, shell),
-        Command::Man { dir } => generate::man_pages(&mut cx, &dir),
+        Command::Completions { shell } => completions::run(&mut cx, shell),
+        Command::Man { dir } => man::run(&mut cx, &dir),
         Command::Version => version::run(&mut cx),
     }?;
     cx.out.flush()

@@ -31,9 +31,10 @@ pub fn until_ended(
         if let Some(signal) = interrupt.within(nap.max(NAP))? {
             cx.say(&format!("interrupted: reverting {}", fault.id));
             let ended = client.revert(&fault.id)?;
-            report(cx, &ended)?;
-            cx.out.flush()?;
-            return Err(Failure::Interrupted(signal));
+            return match report(cx, &ended).and_then(|()| cx.out.flush()) {
+                Err(e) if e.exit_code() != 0 => Err(e),
+                _ => Err(Failure::Interrupted(signal)),
+            };
         }
         let due = renew.is_some_and(|every| renewed.elapsed() >= every);
         fault = if due { client.confirm(&fault.id) } else { client.show(&fault.id) }?;

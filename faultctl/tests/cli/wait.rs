@@ -114,7 +114,7 @@ fn what_is_in_force_is_printed_before_the_wait() {
     interrupt(&child, Signal::SIGINT);
     // Its standard output is closed by now: a broken pipe must not keep the
     // fault alive.
-    ran(child);
+    assert_eq!(ran(child).code, Some(130));
     assert_eq!(fake.asked().last().unwrap(), "DELETE /v1/faults/f-7k2m9q");
 }
 
