@@ -176,8 +176,8 @@ fn is_deaf_to_what_is_meant_for_the_daemon() {
     for signal in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGTERM, Signal::SIGQUIT] {
         bench.signal(signal);
     }
-    let pid = Some(Pid::from_raw(bench.guardian.id() as i32));
-    assert_eq!(nix::unistd::getsid(pid).unwrap(), pid.unwrap(), "in a session of its own");
+    let pid = Pid::from_raw(bench.guardian.id() as i32);
+    assert_eq!(nix::unistd::getsid(Some(pid)).unwrap(), pid, "in a session of its own");
     let (path, _ticket) = bench.effect("a", NEVER);
     bench.die();
     let status = bench.wait();
