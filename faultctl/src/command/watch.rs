@@ -35,7 +35,6 @@ pub fn run(cx: &mut Context, id: Option<&str>) -> Result<(), Failure> {
     }
     let mut view = View::new(cx);
     let begin = Instant::now();
-    let mut tick = 0;
     loop {
         let now = now();
         view.show(cx, &faults, now)?;
@@ -44,18 +43,33 @@ pub fn run(cx: &mut Context, id: Option<&str>) -> Result<(), Failure> {
         if faults.is_empty() {
             break;
         }
-        tick += 1;
-        // Counted from the beginning: slow answers do not add up.
-        let next = (SECOND * tick).saturating_sub(begin.elapsed());
-        let ends = faults.iter().map(|f| time::left(now, f.expires_at) + AFTER_THE_END).min();
-        if interrupt.within(next.min(ends.unwrap_or(next)))?.is_some() {
+        // On the second, counted from the beginning: slow answers do not add up.
+        let second = SECOND - Duration::from_nanos(begin.elapsed().subsec_nanos().into());
+        let end = faults.iter().map(|f| time::left(now, f.expires_at) + AFTER_THE_END).min();
+        if interrupt.within(end.map_or(second, |end| end.min(second)))?.is_some() {
             break;
         }
-        for fault in &mut faults {
-            *fault = client.show(&fault.id)?;
-        }
+        faults = refreshed(&client, &faults, id)?;
     }
     view.end(cx, id, &client)
+}
+
+/// The same faults as they are now; without an id, those that appeared as well.
+fn refreshed(client: &Client, before: &[Fault], id: Option<&str>) -> Result<Vec<Fault>, Failure> {
+    if let Some(id) = id {
+        return Ok(vec![client.show(id)?]);
+    }
+    let mut listed = client.list(false)?;
+    let mut faults = Vec::new();
+    for fault in before {
+        match listed.iter().position(|listed| listed.id == fault.id) {
+            Some(at) => faults.push(listed.remove(at)),
+            // Over meanwhile: the history tells how.
+            None => faults.push(client.show(&fault.id)?),
+        }
+    }
+    faults.extend(listed);
+    Ok(faults)
 }
 
 /// Redrawn on a terminal, else a line a fault and second.

@@ -22,10 +22,12 @@ TIME  f-7k2m9q  latency  expired  matched 1042  affected 1040  ms_p50 500.024  m
 }
 
 #[test]
-fn watch_of_all_is_one_json_document_a_line() {
+fn watch_of_all_is_one_json_document_a_line_and_sees_new_faults() {
     let other = with(active(), json!({"id": "f-other"}));
     let fake = Fake::new()
+        .on("GET /v1/faults", 200, &json!({"faults": [active()]}))
         .on("GET /v1/faults", 200, &json!({"faults": [active(), other]}))
+        .on("GET /v1/faults", 200, &json!({"faults": []}))
         .on("GET /v1/faults/f-7k2m9q", 200, &ended("expired"))
         .on("GET /v1/faults/f-other", 200, &with(ended("reverted"), json!({"id": "f-other"})));
     let ran = fake.run(&["--json", "watch"]);
@@ -34,6 +36,7 @@ fn watch_of_all_is_one_json_document_a_line() {
     let seen: Vec<_> =
         lines.iter().map(|f| (f["id"].as_str().unwrap(), f["state"].as_str().unwrap())).collect();
     let expected = [
+        ("f-7k2m9q", "active"),
         ("f-7k2m9q", "active"),
         ("f-other", "active"),
         ("f-7k2m9q", "ended"),
