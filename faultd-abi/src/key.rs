@@ -12,6 +12,16 @@ pub struct Ports {
     pub destination: u16,
 }
 
+/// The plane's numbers for an interface, by direction; 0 is none.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Origins {
+    /// For packets that leave by it.
+    pub egress: u16,
+    /// For packets that arrive at it.
+    pub ingress: u16,
+}
+
 /// What the fragments of one datagram share (RFC 791, RFC 8200): the key under
 /// which the first one's ports are remembered.
 #[repr(C)]
@@ -56,6 +66,7 @@ impl ExemptKey {
 
 const _: () = {
     assert!(size_of::<Ports>() == 4);
+    assert!(size_of::<Origins>() == 4);
     assert!(size_of::<FragmentKey>() == 40);
     assert!(size_of::<ExemptKey>() == 40);
 };

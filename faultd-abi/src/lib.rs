@@ -29,7 +29,7 @@ pub use counters::{
     NOTE_TAG_FAILED, NOTES,
 };
 pub use index::{Head, NO_NODE, Node, PrefixEntry};
-pub use key::{ExemptKey, FragmentKey, Ports};
+pub use key::{ExemptKey, FragmentKey, Origins, Ports};
 pub use line::{LINE_META_LEN, LineFrame, LineMeta, MAX_ORIGIN};
 pub use rule::{
     ACTION_DELAY, ACTION_DROP, ACTION_LOSS_EVERY, ACTION_LOSS_GEMODEL, ACTION_LOSS_RANDOM,

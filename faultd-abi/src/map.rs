@@ -34,7 +34,7 @@ pub const EXEMPT: &str = "EXEMPT";
 pub const DISTRIBUTIONS: &str = "DISTRIBUTIONS";
 /// Boot-time nanosecond (u64) at which the delay line last was alive.
 pub const LINE_HEARTBEAT: &str = "LINE_HEARTBEAT";
-/// The plane's number (u32) for an interface by interface index (u32).
+/// [`crate::Origins`] of an interface by interface index (u32).
 pub const ORIGINS: &str = "ORIGINS";
 /// Interface index (u32) to receive on, by index of the TAP (u32).
 pub const TAP_TARGETS: &str = "TAP_TARGETS";

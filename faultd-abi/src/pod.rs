@@ -3,8 +3,8 @@
 use aya::Pod;
 
 use crate::{
-    Address, Config, Counters, ExemptKey, FragmentKey, Head, Node, Ports, PrefixEntry, Rule,
-    RuleState,
+    Address, Config, Counters, ExemptKey, FragmentKey, Head, Node, Origins, Ports, PrefixEntry,
+    Rule, RuleState,
 };
 
 macro_rules! pod {
@@ -25,6 +25,7 @@ pod!(
     FragmentKey,
     Head,
     Node,
+    Origins,
     Ports,
     PrefixEntry,
     Rule,

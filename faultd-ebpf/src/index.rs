@@ -1,0 +1,228 @@
+//! From a packet to the rules that may concern it. The work depends on how
+//! many kinds of keys are in use and on how many rules share one key, not on
+//! how many rules there are.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    bindings::__sk_buff,
+    helpers::{
+        bpf_get_socket_uid, bpf_loop, bpf_sk_fullsock, bpf_sk_storage_get,
+        bpf_skb_ancestor_cgroup_id,
+    },
+    maps::lpm_trie::Key,
+};
+use faultd_abi::{
+    Address, Config, DIM_CGROUP, DIM_PIDS, DIM_PORT, DIM_REMOTE, DIM_UID, DIM_WILD,
+    HOOK_CG_INGRESS, HOOK_TC_EGRESS, HOOK_TC_INGRESS, Head, NO_NODE, REMOTE_INGRESS_VIEW, SLOTS,
+};
+
+use crate::{
+    action,
+    maps::{
+        CGROUP_HEADS, CLASS_HEADS, NODES, PID_CLASS, PORT_HEADS, PREFIX_ENTRIES, PREFIX_TRIE,
+        RULES, SOCK_TAG, UID_HEADS,
+    },
+    matching::matches,
+    walk::{NO_UID, Walk},
+};
+
+/// Dimensions that look at the socket.
+const SOCKET_DIMENSIONS: u32 = DIM_CGROUP | DIM_UID | DIM_PIDS;
+
+/// Candidates of one packet: every rule, and every prefix that leads on.
+const MAX_STEPS: u32 = SLOTS * 2;
+
+/// Levels of cgroups that `Config::cgroup_levels` can name.
+const CGROUP_LEVELS: u32 = u32::BITS;
+
+/// Tries all rules that may concern the packet.
+#[inline(always)]
+pub fn look_up(skb: *mut __sk_buff, config: &Config, walk: &mut Walk) {
+    let dimensions = config.dimensions;
+    if dimensions & SOCKET_DIMENSIONS != 0 {
+        by_socket(skb, config, walk);
+    }
+    if dimensions & DIM_PORT != 0 && walk.packet.has_ports() {
+        let (source, destination) = (walk.packet.ports.source, walk.packet.ports.destination);
+        follow(walk, port_head(source), 0, 0);
+        if destination != source {
+            follow(walk, port_head(destination), 0, 1);
+        }
+    }
+    if dimensions & DIM_REMOTE != 0 {
+        by_remote(config, walk);
+    }
+    if dimensions & DIM_WILD != 0 {
+        follow(walk, config.wild, 0, 0);
+    }
+}
+
+#[inline(always)]
+fn port_head(port: u16) -> Head {
+    PORT_HEADS.get(u32::from(port)).copied().unwrap_or(Head::EMPTY)
+}
+
+#[inline(always)]
+fn by_remote(config: &Config, walk: &mut Walk) {
+    const ARRIVING: u8 = HOOK_TC_INGRESS | HOOK_CG_INGRESS;
+    let hooks = walk.packet.hooks;
+    if hooks & ARRIVING != hooks {
+        by_address(walk, walk.packet.destination, 0);
+    }
+    if hooks & ARRIVING == 0 {
+        return;
+    }
+    let on_loopback = hooks & HOOK_TC_EGRESS != 0;
+    if !on_loopback {
+        by_address(walk, walk.packet.source, 0);
+    } else if config.flags & REMOTE_INGRESS_VIEW != 0 {
+        by_address(walk, walk.packet.source, 1);
+    }
+}
+
+#[inline(always)]
+fn by_address(walk: &mut Walk, address: Address, second: u32) {
+    let Some(entry) = PREFIX_TRIE.get(Key::new(128, address)) else { return };
+    if let Some(entry) = PREFIX_ENTRIES.get(*entry) {
+        follow(walk, entry.head, entry.parent, second);
+    }
+}
+
+#[inline(always)]
+fn by_socket(skb: *mut __sk_buff, config: &Config, walk: &mut Walk) {
+    // SAFETY: the context of the running program.
+    let sk = unsafe { (*skb).__bindgen_anon_2.sk };
+    if sk.is_null() {
+        return;
+    }
+    // SAFETY: not null.
+    let sk = unsafe { bpf_sk_fullsock(sk) };
+    if sk.is_null() {
+        return;
+    }
+    if config.dimensions & DIM_UID != 0 {
+        // SAFETY: the context of the running program.
+        walk.uid = unsafe { bpf_get_socket_uid(skb) };
+        if walk.uid != NO_UID {
+            // SAFETY: one word, copied at once.
+            let head = unsafe { UID_HEADS.get(&walk.uid) }.copied().unwrap_or(Head::EMPTY);
+            follow(walk, head, 0, 0);
+        }
+    }
+    if config.dimensions & DIM_PIDS != 0 {
+        // SAFETY: a full socket; the map is one of socket storage.
+        let tag = unsafe {
+            let map = core::ptr::from_ref(&SOCK_TAG).cast_mut().cast::<c_void>();
+            bpf_sk_storage_get(map, sk.cast(), core::ptr::null_mut(), 0).cast::<u32>()
+        };
+        if !tag.is_null() {
+            // SAFETY: not null, lives as long as the socket. The heads are
+            // words that are copied at once.
+            let head = unsafe { PID_CLASS.get(&*tag).and_then(|class| CLASS_HEADS.get(class)) };
+            follow(walk, head.copied().unwrap_or(Head::EMPTY), 0, 0);
+        }
+    }
+    if config.dimensions & DIM_CGROUP != 0 {
+        let mut levels = Levels { skb, walk, levels: config.cgroup_levels };
+        // SAFETY: the callback takes what it is given here.
+        unsafe {
+            bpf_loop(
+                CGROUP_LEVELS,
+                by_cgroup_level as *mut c_void,
+                core::ptr::from_mut(&mut levels).cast(),
+                0,
+            );
+        }
+    }
+}
+
+struct Levels<'a> {
+    skb: *mut __sk_buff,
+    walk: &'a mut Walk,
+    levels: u32,
+}
+
+/// One level of the way from the root to the socket's cgroup.
+unsafe extern "C" fn by_cgroup_level(level: u32, levels: *mut Levels<'_>) -> i64 {
+    // SAFETY: handed through by `bpf_loop`, which does not outlive it.
+    let levels = unsafe { &mut *levels };
+    if levels.levels >> level == 0 {
+        return 1;
+    }
+    if levels.levels >> level & 1 == 0 {
+        return 0;
+    }
+    // SAFETY: the context of the running program; 0 if there is no such level.
+    let id = unsafe { bpf_skb_ancestor_cgroup_id(levels.skb, level as i32) };
+    // SAFETY: one word, copied at once.
+    let head = unsafe { CGROUP_HEADS.get(&id) }.copied().unwrap_or(Head::EMPTY);
+    follow(levels.walk, head, 0, 0);
+    0
+}
+
+/// Tries the rules of a list, and then those of the prefixes that cover it.
+#[inline(always)]
+fn follow(walk: &mut Walk, head: Head, parent: u32, second: u32) {
+    if head.first() == NO_NODE && parent == 0 {
+        return;
+    }
+    faultd_follow(walk, head.0, parent, second);
+}
+
+/// A global function (see [`crate::sets`]).
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn faultd_follow(walk: *mut Walk, head: u64, parent: u32, second: u32) -> u32 {
+    if walk.is_null() {
+        return 0;
+    }
+    // SAFETY: not null, and the caller's own.
+    let mut walk = unsafe { &mut *walk };
+    walk.node = Head(head).first();
+    walk.tag = Head(head).tag();
+    walk.parent = parent;
+    walk.second = second;
+    // bpf_loop (kernel 5.17) has the verifier look at a step once, not once for
+    // each candidate that there may be. It insists on a pointer to the stack.
+    // SAFETY: the callback takes what it is given here.
+    unsafe {
+        bpf_loop(MAX_STEPS, step as *mut c_void, core::ptr::from_mut(&mut walk).cast(), 0);
+    }
+    0
+}
+
+/// One candidate. Not 0 ends the loop.
+unsafe extern "C" fn step(_index: u32, walk: *mut &mut Walk) -> i64 {
+    // SAFETY: handed through by `bpf_loop`, which does not outlive it.
+    let walk: &mut Walk = unsafe { *walk };
+    if walk.node == NO_NODE {
+        return i64::from(!climb(walk));
+    }
+    let Some(node) = NODES.get(walk.node) else { return 1 };
+    if node.tag != walk.tag {
+        // The list changed under our feet; see `faultd_abi::Node`.
+        return 1;
+    }
+    walk.node = node.next;
+    let slot = node.slot;
+    if let Some(rule) = RULES.get(slot) {
+        if rule.generation == node.generation && matches(rule, slot, walk) {
+            action::apply(rule, slot, walk);
+        }
+    }
+    0
+}
+
+/// Goes on to the next shorter prefix, if there is one.
+#[inline(always)]
+fn climb(walk: &mut Walk) -> bool {
+    if walk.parent == 0 {
+        return false;
+    }
+    let Some(entry) = PREFIX_ENTRIES.get(walk.parent) else { return false };
+    walk.node = entry.head.first();
+    walk.tag = entry.head.tag();
+    walk.parent = entry.parent;
+    true
+}
