@@ -19,8 +19,6 @@ mod peer;
 mod problem;
 mod routes;
 mod serve;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 

@@ -13,7 +13,6 @@ pub mod netlink;
 pub mod netns;
 pub mod probe;
 pub mod process;
-pub mod residue;
 pub mod sockets;
 pub mod ssh;
 pub mod sysctl;

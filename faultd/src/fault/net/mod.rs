@@ -1,1 +1,3 @@
 //! Network faults.
+
+pub mod plane;

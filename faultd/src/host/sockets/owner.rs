@@ -38,6 +38,18 @@ pub fn inodes_of(pid: u32) -> Vec<u64> {
     entries.filter_map(|entry| socket_inode(&fs::read_link(entry.ok()?.path()).ok()?)).collect()
 }
 
+/// The numbers of the descriptors by which a process holds sockets.
+pub fn descriptors_of(pid: u32) -> Vec<i32> {
+    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+    entries
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            socket_inode(&fs::read_link(entry.path()).ok()?)?;
+            entry.file_name().to_str()?.parse().ok()
+        })
+        .collect()
+}
+
 /// `socket:[12345]`, proc_pid_fd(5).
 fn socket_inode(link: &Path) -> Option<u64> {
     let text = std::str::from_utf8(link.as_os_str().as_bytes()).ok()?;

@@ -1,0 +1,124 @@
+//! Rules for processes: membership, and tags on the sockets that are there.
+
+use nix::{errno::Errno, libc};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use super::{
+    PlaneError, btf,
+    core::Core,
+    index::Key,
+    pids::{Class, with_descendants},
+    tables::forgive_absent,
+};
+use crate::host::sockets;
+
+impl Core {
+    /// Makes processes and their children members of a rule, and tags the
+    /// sockets that they have.
+    pub(super) fn join_processes(
+        &mut self,
+        pids: &[u32],
+        slot: u16,
+        generation: u32,
+    ) -> Result<(), PlaneError> {
+        self.learn_task_layout()?;
+        // Children of members are members from here on; those that were
+        // forked before are found in procfs afterwards.
+        self.join(pids, slot, generation)?;
+        let all = with_descendants(pids);
+        let missed: Vec<u32> =
+            all.iter().copied().filter(|pid| !self.is_member(*pid, slot)).collect();
+        self.join(&missed, slot, generation)?;
+        for pid in all {
+            self.tag_sockets(pid);
+        }
+        Ok(())
+    }
+
+    fn is_member(&self, pid: u32, slot: u16) -> bool {
+        self.maps.pid_class.get(&pid, 0).is_ok_and(|class| self.classes.holds(class, slot))
+    }
+
+    fn join(&mut self, pids: &[u32], slot: u16, generation: u32) -> Result<(), PlaneError> {
+        let now: Vec<(u32, Option<Class>)> =
+            pids.iter().map(|pid| (*pid, self.maps.pid_class.get(pid, 0).ok())).collect();
+        let joined = self.classes.join(slot, &now);
+        for (class, rules) in joined.classes {
+            for member in rules {
+                let generation = match member == slot {
+                    true => generation,
+                    false => self.slots.get(member).map_or(0, |entry| entry.generation),
+                };
+                self.link(Key::Class(class), member, generation)?;
+            }
+        }
+        for (pid, class) in joined.members {
+            self.maps.pid_class.insert(pid, class, 0)?;
+        }
+        Ok(())
+    }
+
+    /// Ends a rule's membership. The lists of its classes are gone already.
+    pub(super) fn leave_processes(&mut self, slot: u16) -> Vec<PlaneError> {
+        let mut errors: Vec<PlaneError> = Vec::new();
+        if self.classes.leave(slot).is_empty() {
+            return errors;
+        }
+        let dead = |found: Result<(u32, Class), _>| {
+            found.ok().filter(|(_, class)| self.classes.is_dead(*class)).map(|(pid, _)| pid)
+        };
+        let gone: Vec<u32> = self.maps.pid_class.iter().filter_map(dead).collect();
+        for pid in gone {
+            errors.extend(
+                forgive_absent(self.maps.pid_class.remove(&pid)).err().map(PlaneError::from),
+            );
+        }
+        errors
+    }
+
+    /// Tags the sockets that a process has, as those that it makes from now on
+    /// are tagged by the program. A process or socket that is gone meanwhile
+    /// needs none.
+    fn tag_sockets(&mut self, pid: u32) {
+        let Ok(process) = pidfd_open(pid) else { return };
+        for fd in sockets::descriptors_of(pid) {
+            let Ok(socket) = pidfd_getfd(&process, fd) else { continue };
+            if let Err(error) = self.maps.sock_tag.insert(&socket, pid, 0) {
+                // Not every socket is one of the network: Unix sockets are
+                // tagged too, and harmlessly.
+                tracing::debug!("socket {fd} of process {pid} not tagged: {error}");
+            }
+        }
+    }
+
+    /// Where the fork hook finds the ids of a child.
+    fn learn_task_layout(&mut self) -> Result<(), PlaneError> {
+        if self.config.task_tgid_offset != 0 {
+            return Ok(());
+        }
+        let fail = |source| PlaneError::Host {
+            what: "the layout of struct task_struct".to_owned(),
+            source,
+        };
+        let [pid, tgid] = btf::offsets("task_struct", ["pid", "tgid"]).map_err(fail)?;
+        self.config.task_pid_offset = pid;
+        self.config.task_tgid_offset = tgid;
+        self.write_config()
+    }
+}
+
+fn pidfd_open(pid: u32) -> nix::Result<OwnedFd> {
+    // SAFETY: takes integers.
+    let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    // SAFETY: a descriptor that the kernel just gave us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// A copy of another process's descriptor (pidfd_getfd(2), kernel 5.6).
+fn pidfd_getfd(process: &OwnedFd, fd: i32) -> nix::Result<OwnedFd> {
+    // SAFETY: takes integers.
+    let fd =
+        Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), fd, 0) })?;
+    // SAFETY: a descriptor that the kernel just gave us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}

@@ -1,0 +1,7 @@
+//! Privileged tests of plane and programs. The classifiers are run on crafted
+//! packets by BPF_PROG_TEST_RUN, with no traffic and nothing attached to an
+//! interface of the host.
+
+mod attach;
+mod harness;
+mod verifier;
