@@ -1,11 +1,11 @@
 //! How a command fails, and the exit code that this means.
 
-use std::io;
+use std::io::{self, Write};
 
 use clap::builder::StyledStr;
 use faultd_api::{Invalid, client::ClientError};
 
-use crate::out::{Colour, Tone};
+use crate::out::{Colour, Tone, one_line};
 
 /// A command that did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -85,11 +85,11 @@ impl Failure {
         match self {
             Self::Output(e) if e.kind() == io::ErrorKind::BrokenPipe => {}
             Self::Reported(_) | Self::Interrupted(_) => {}
-            Self::Help(text) if colour.on_stderr() => eprint!("{}", text.ansi()),
-            Self::Help(text) => eprint!("{text}"),
+            Self::Help(text) if colour.on_stderr() => say(&text.ansi().to_string()),
+            Self::Help(text) => say(&text.to_string()),
             Self::Usage { hint, .. } => {
                 complain(colour, &self.to_string());
-                eprintln!("{hint}");
+                say(hint);
             }
             _ => complain(colour, &self.to_string()),
         }
@@ -100,5 +100,11 @@ impl Failure {
 /// cannot steer the terminal.
 pub fn complain(colour: Colour, text: &str) {
     let label = Tone::Bad.paint("error:", colour.on_stderr());
-    eprintln!("{label} {}", crate::out::one_line(text));
+    say(&format!("{label} {}", one_line(text)));
+}
+
+/// Prints a message on standard error. Where nobody reads that, the message is
+/// lost and the command goes on.
+pub fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", text.trim_end());
 }

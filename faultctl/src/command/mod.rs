@@ -23,8 +23,8 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
     cli::{Cli, Command},
-    failure::{Failure, complain},
-    out::{Colour, Out},
+    failure::{Failure, complain, say},
+    out::{Colour, Out, one_line},
 };
 
 /// What every command works with.
@@ -59,7 +59,7 @@ impl Context {
 
     /// A message that is not part of the result.
     fn say(&self, text: &str) {
-        eprintln!("{}", crate::out::one_line(text));
+        say(&one_line(text));
     }
 }
 

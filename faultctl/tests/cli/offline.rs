@@ -74,6 +74,15 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 }
 
 #[test]
+fn a_message_that_nobody_reads_changes_nothing() {
+    for (args, code) in [(&["lst"][..], 2), (&[], 2), (&["--socket", "/nonexistent", "list"], 3)] {
+        let mut child = faultctl(args).spawn().unwrap();
+        drop(child.stderr.take());
+        assert_eq!(ran(child).code, Some(code), "{args:?}");
+    }
+}
+
+#[test]
 fn catalog_describes_every_kind() {
     let table = ran(faultctl(&["catalog"]).spawn().unwrap()).stdout;
     for (line, kind) in table.lines().skip(1).zip(["latency", "loss", "partition"]) {
