@@ -1,3 +1,4 @@
 //! Network faults.
 
+pub mod line;
 pub mod plane;
