@@ -122,3 +122,58 @@ impl FromArgMatches for Inject {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use faultd_api::RawRequest;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Every parameter of a kind, as option and as JSON field.
+    fn parameters(kind: Kind) -> Vec<(String, String)> {
+        Params::augment_args(kind, Command::new(kind.name()))
+            .get_arguments()
+            .map(|arg| (arg.get_long().unwrap_or_default().to_owned(), arg.get_id().to_string()))
+            .collect()
+    }
+
+    #[test]
+    fn every_parameter_is_described_in_the_catalogue() {
+        for info in CATALOG {
+            for (option, field) in parameters(info.kind) {
+                let row = info.page.lines().find(|l| l.starts_with(&format!("| `--{option}")));
+                let row = row.unwrap_or_else(|| panic!("{}: no row for --{option}", info.kind));
+                assert!(row.contains(&format!("`{field}`")), "{}: no {field}: {row}", info.kind);
+            }
+        }
+    }
+
+    #[test]
+    fn every_example_of_the_catalogue_can_be_typed() {
+        for info in CATALOG {
+            let lines = info.page.lines().filter(|line| line.starts_with("faultctl inject"));
+            for line in lines.chain([info.example]) {
+                let parsed = crate::cli::definition().try_get_matches_from(line.split(' '));
+                let matches = parsed.unwrap_or_else(|e| panic!("{line}: {e}"));
+                let (_, matches) = matches.subcommand().unwrap();
+                let inject = Inject::from_arg_matches(matches).unwrap();
+                assert_eq!(inject.params.kind(), info.kind, "{line}");
+                inject.request().unwrap_or_else(|e| panic!("{line}: {e}"));
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_request_whether_typed_or_sent() {
+        let line = "faultctl inject latency --ms 5 --jitter 1 --port 80 --for 5s";
+        let matches = crate::cli::definition().get_matches_from(line.split(' '));
+        let typed = Inject::from_arg_matches(matches.subcommand().unwrap().1).unwrap().request();
+        let sent: RawRequest = serde_json::from_value(json!({
+            "kind": "latency", "params": {"ms": 5, "jitter_ms": 1}, "target": {"port": 80},
+            "for": "5s"
+        }))
+        .unwrap();
+        assert_eq!(typed, sent.check());
+    }
+}
