@@ -23,7 +23,6 @@ pub const NEVER: u64 = u64::MAX;
 
 pub const PASS: i32 = -1;
 pub const SHOT: i32 = 2;
-pub const REDIRECT: i32 = 7;
 
 /// A plane of its own.
 pub struct Bench {

@@ -2,6 +2,11 @@
 //! packets by BPF_PROG_TEST_RUN, with no traffic and nothing attached to an
 //! interface of the host.
 
+mod actions;
 mod attach;
+mod cost;
 mod harness;
+mod matching;
+mod packet;
+mod parsing;
 mod verifier;
