@@ -98,8 +98,9 @@ pub const OLDEST: Version = (1, 95);
 pub struct Places {
     /// `RUSTUP_HOME`.
     pub rustup_home: PathBuf,
-    /// `CARGO_HOME`, whose `bin` is searched for bpf-linker even when it is not in `PATH`.
-    pub cargo_home: PathBuf,
+    /// Where `cargo install` puts programs, in `bin`; searched for bpf-linker even when it is not
+    /// in `PATH`.
+    pub install_root: PathBuf,
     /// `/usr`.
     pub usr: PathBuf,
     /// `PATH`.
@@ -116,9 +117,10 @@ impl Places {
                 .filter(|v| !v.is_empty())
                 .map_or_else(|| home.join(default), PathBuf::from)
         };
+        let cargo_home = dir("CARGO_HOME", ".cargo");
         Self {
             rustup_home: dir("RUSTUP_HOME", ".rustup"),
-            cargo_home: dir("CARGO_HOME", ".cargo"),
+            install_root: env::var_os("CARGO_INSTALL_ROOT").map_or(cargo_home, PathBuf::from),
             usr: PathBuf::from("/usr"),
             path: env::var_os("PATH").map(|p| env::split_paths(&p).collect()).unwrap_or_default(),
         }
@@ -166,9 +168,9 @@ impl Places {
     /// Path of bpf-linker.
     ///
     /// # Errors
-    /// [`Missing::Linker`] if it is neither in `PATH` nor in `CARGO_HOME/bin`.
+    /// [`Missing::Linker`] if it is neither there nor in `PATH`.
     pub fn linker(&self) -> Result<PathBuf, Missing> {
-        [self.cargo_home.join("bin")]
+        [self.install_root.join("bin")]
             .iter()
             .chain(&self.path)
             .map(|dir| dir.join("bpf-linker"))
@@ -316,7 +318,7 @@ mod tests {
     fn places(root: &Path) -> Places {
         Places {
             rustup_home: root.join("rustup"),
-            cargo_home: root.join("cargo"),
+            install_root: root.join("cargo"),
             usr: root.join("usr"),
             path: vec![root.join("path")],
         }
@@ -356,9 +358,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let places = places(dir.path());
         assert_eq!(places.linker(), Err(Missing::Linker));
-        fs::create_dir_all(places.cargo_home.join("bin")).unwrap();
-        fs::write(places.cargo_home.join("bin/bpf-linker"), "").unwrap();
-        assert_eq!(places.linker().unwrap(), places.cargo_home.join("bin/bpf-linker"));
+        fs::create_dir_all(places.install_root.join("bin")).unwrap();
+        fs::write(places.install_root.join("bin/bpf-linker"), "").unwrap();
+        assert_eq!(places.linker().unwrap(), places.install_root.join("bin/bpf-linker"));
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl Step for CargoFuzz {
 
     fn check(&self) -> State {
         let places = Places::from_env();
-        let mut dirs = vec![install_root(&places).join("bin")];
+        let mut dirs = vec![places.install_root.join("bin")];
         dirs.extend(places.path);
         match dirs.into_iter().map(|dir| dir.join("cargo-fuzz")).find(|p| p.is_file()) {
             Some(path) => State::Ready(path.display().to_string()),
@@ -77,12 +77,6 @@ pub fn cargo_install(krate: &str, args: &[&str], env: &[(&str, &Path)]) -> Resul
     // What the developer set for the workspace must not redirect the tool's build.
     cargo.env_remove("CARGO_TARGET_DIR").env_remove("RUSTFLAGS");
     run(&mut cargo).with_context(|| format!("installing {krate}"))
-}
-
-/// Where `cargo install` puts programs.
-#[must_use]
-pub fn install_root(places: &Places) -> PathBuf {
-    env::var_os("CARGO_INSTALL_ROOT").map_or_else(|| places.cargo_home.clone(), PathBuf::from)
 }
 
 fn bin_of_running_toolchain() -> Option<PathBuf> {

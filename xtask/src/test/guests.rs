@@ -1,6 +1,9 @@
 //! The VM tier: the privileged tests on every kernel of the matrix.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 use faultd_guest::{Event, Job, Outcome, Task};
@@ -9,7 +12,8 @@ use super::{
     Tier,
     artifacts::Artifacts,
     host::{LIMIT_MS, ONE_TEST, ignored_result},
-    report::{Report, TestResult},
+    report::{Report, TestResult, Verdict},
+    unit::Left,
 };
 use crate::{
     paths::Paths,
@@ -23,13 +27,18 @@ use crate::{
 /// A kernel that dies is booted again for the tests that are left, this many times.
 const RESTARTS: usize = 5;
 
-/// Runs every privileged test on every kernel that `kernels` names.
+/// For all tests on one kernel.
+const KERNEL_LIMIT: Duration = Duration::from_secs(25 * 60);
+
+/// Runs every privileged test, and the unit tests that the host could not, on every kernel that
+/// `kernels` names.
 ///
 /// # Errors
 /// If an executable does not list its tests, or QEMU does not start.
 pub fn run(
     paths: &Paths,
     artifacts: &Artifacts,
+    left: &[Left<'_>],
     kernels: &str,
     filter: &str,
     report: &mut Report,
@@ -46,19 +55,11 @@ pub fn run(
         }
     };
     let payload = Payload::new(&host.scratch())?;
-    let mut tasks = Vec::new();
-    for executable in &artifacts.privileged {
-        let program = payload.program(&executable.path)?;
-        for (test, ignored) in executable.tests(filter)? {
-            let name = executable.full_name(&test);
-            if ignored {
-                report.add(ignored_result(Tier::Vm, &name));
-                continue;
-            }
-            let argv = [program.clone(), test].into_iter();
-            let argv = argv.chain(ONE_TEST.map(str::to_owned)).collect();
-            tasks.push(Task { name, argv, timeout_ms: LIMIT_MS * 3, stream: false });
-        }
+    let mut work = Work::default();
+    work.add_privileged(artifacts, filter, &payload, report)?;
+    work.add_left(left, &payload)?;
+    if work.tasks.is_empty() {
+        return Ok(());
     }
     let mut env = BTreeMap::from([
         ("FAULTD_TEST_TIER".to_owned(), "vm".to_owned()),
@@ -69,9 +70,6 @@ pub fn run(
         env.insert(format!("{name}_BIN"), payload.program(program)?);
     }
     let image = payload.image()?;
-    if tasks.is_empty() {
-        return Ok(());
-    }
     for label in labels {
         let Some(kernel) = Kernel::cached(&paths.vm_cache, label) else {
             let why = "not in the cache: run `cargo xtask setup`".to_owned();
@@ -79,23 +77,72 @@ pub fn run(
             continue;
         };
         println!("booting {} ({:?})", kernel.release, host.accel);
-        let boot = |tasks: &[Task], report: &mut Report| {
+        run_all(label, &work.tasks, report, |tasks, limit, report| {
             let job = Job { hostname: "faultd-vm".into(), env: env.clone(), tasks: tasks.to_vec() };
-            let ended = host.run(&kernel, &image, &job, |event| {
+            let ended = host.run(&kernel, &image, &job, limit, |event| {
                 if let Event::Done { name, outcome } = event {
-                    report.add(TestResult::of_process(
-                        Tier::Vm,
-                        Some(label),
-                        name,
-                        outcome.clone(),
-                    ));
+                    report.add(work.result(label, name, outcome.clone()));
                 }
             })?;
             Ok((ended.done.len(), ended.died))
-        };
-        run_all(label, &tasks, report, boot)?;
+        })?;
     }
     Ok(())
+}
+
+/// The tests of every guest.
+#[derive(Default)]
+struct Work {
+    tasks: Vec<Task>,
+    /// Those that are unit tests.
+    left: BTreeSet<String>,
+}
+
+impl Work {
+    fn add_privileged(
+        &mut self,
+        artifacts: &Artifacts,
+        filter: &str,
+        payload: &Payload,
+        report: &mut Report,
+    ) -> Result<()> {
+        for executable in &artifacts.privileged {
+            let program = payload.program(&executable.path)?;
+            for (test, ignored) in executable.tests(filter)? {
+                let name = executable.full_name(&test);
+                if ignored {
+                    report.add(ignored_result(Tier::Vm, &name));
+                } else {
+                    self.tasks.push(task(name, &program, test));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add_left(&mut self, left: &[Left<'_>], payload: &Payload) -> Result<()> {
+        for left in left {
+            let program = payload.program(&left.executable.path)?;
+            let name = left.executable.full_name(&left.test);
+            self.left.insert(name.clone());
+            self.tasks.push(task(name, &program, left.test.clone()));
+        }
+        Ok(())
+    }
+
+    /// A unit test needs one kernel that can run it, not all of them.
+    fn result(&self, label: Label, name: &str, outcome: Outcome) -> TestResult {
+        let mut result = TestResult::of_process(Tier::Vm, Some(label), name, outcome);
+        if result.verdict == Verdict::Skipped && self.left.contains(name) {
+            result.verdict = Verdict::LeftToVm;
+        }
+        result
+    }
+}
+
+fn task(name: String, program: &str, test: String) -> Task {
+    let argv = [program.to_owned(), test].into_iter().chain(ONE_TEST.map(str::to_owned));
+    Task { name, argv: argv.collect(), timeout_ms: LIMIT_MS * 3, stream: false }
 }
 
 /// Which kernels are wanted, whether they are there or not.
@@ -112,16 +159,19 @@ fn labels(paths: &Paths, option: &str) -> Result<Vec<Label>> {
 }
 
 /// Boots until every task has a result. A task during which the guest dies has failed, and so have
-/// those that are left when the guest keeps dying. `boot` returns how many tasks ended.
+/// those that are left when the guest keeps dying or the time is up. `boot` returns how many tasks
+/// ended.
 fn run_all(
     label: Label,
     tasks: &[Task],
     report: &mut Report,
-    mut boot: impl FnMut(&[Task], &mut Report) -> Result<(usize, Option<Died>)>,
+    mut boot: impl FnMut(&[Task], Duration, &mut Report) -> Result<(usize, Option<Died>)>,
 ) -> Result<()> {
     let mut left = tasks;
+    let end = Instant::now() + KERNEL_LIMIT;
     for _ in 0..=RESTARTS {
-        let (done, died) = boot(left, report)?;
+        let limit = end.saturating_duration_since(Instant::now());
+        let (done, died) = boot(left, limit, report)?;
         left = left.get(done..).unwrap_or_default();
         let Some(died) = died else { return Ok(()) };
         // Without a task it died while booting, or between two tasks: the next one will tell.
@@ -139,7 +189,8 @@ fn run_all(
         }
     }
     for task in left {
-        report.add(failure(label, &task.name, "not run: the guest kept dying", String::new()));
+        let why = "not run: the guest kept dying, or its time was up";
+        report.add(failure(label, &task.name, why, String::new()));
     }
     Ok(())
 }
@@ -166,7 +217,7 @@ mod tests {
     fn a_crash_costs_one_test() {
         let mut report = Report::new();
         let mut boots = Vec::new();
-        run_all(Label::V6_1, &tasks(&["a", "b", "c"]), &mut report, |left, _| {
+        run_all(Label::V6_1, &tasks(&["a", "b", "c"]), &mut report, |left, _, _| {
             boots.push(left.iter().map(|t| t.name.clone()).collect::<Vec<_>>().join(""));
             Ok(if left[0].name == "a" { (1, died(Some("b"))) } else { (1, None) })
         })
@@ -179,7 +230,7 @@ mod tests {
     fn a_guest_that_never_comes_up_fails_every_test() {
         let mut report = Report::new();
         let mut boots = 0;
-        run_all(Label::V6_1, &tasks(&["a", "b"]), &mut report, |_, _| {
+        run_all(Label::V6_1, &tasks(&["a", "b"]), &mut report, |_, _, _| {
             boots += 1;
             Ok((0, died(None)))
         })

@@ -5,7 +5,8 @@
 //!   that crashes or hangs does not take others along.
 //! - *vm*: the same executables in a guest of each kernel of the matrix.
 //!
-//! A tier that cannot run and a test that skips itself are results too: they are shown, counted,
+//! A unit test that skips itself for want of something in the running kernel is run again in the
+//! guests. A tier that cannot run and a test that skips itself are results too: they are shown, counted,
 //! and with `--deny-skips` they fail the run.
 
 mod artifacts;
@@ -80,14 +81,15 @@ pub fn test(paths: &Paths, args: &Args) -> Result<ExitCode> {
     }
     let artifacts = Artifacts::build(paths)?;
     let mut report = Report::new();
+    let mut left = Vec::new();
     if args.has(Tier::Unit) {
-        unit::run(paths, &artifacts, &args.filter, &mut report)?;
+        left = unit::run(paths, &artifacts, &args.filter, &mut report)?;
     }
     if args.has(Tier::Host) {
         host::run(&artifacts, &args.filter, &mut report)?;
     }
     if args.has(Tier::Vm) {
-        guests::run(paths, &artifacts, &args.kernel, &args.filter, &mut report)?;
+        guests::run(paths, &artifacts, &left, &args.kernel, &args.filter, &mut report)?;
     }
     report.finish(&paths.target.join("test-results.json"), args.deny_skips())
 }

@@ -18,18 +18,35 @@ use crate::{
 /// For all tests of one crate.
 const LIMIT_MS: u64 = 300_000;
 
-/// Runs the tests of every crate.
+/// A test that this kernel cannot run: the guests have to.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Left<'a> {
+    /// Where it is.
+    pub executable: &'a Executable,
+    /// Its name in there.
+    pub test: String,
+}
+
+/// Runs the tests of every crate, and returns those that skipped themselves.
 ///
 /// # Errors
 /// If cargo cannot be run.
-pub fn run(paths: &Paths, artifacts: &Artifacts, filter: &str, report: &mut Report) -> Result<()> {
+pub fn run<'a>(
+    paths: &Paths,
+    artifacts: &'a Artifacts,
+    filter: &str,
+    report: &mut Report,
+) -> Result<Vec<Left<'a>>> {
+    let mut left = Vec::new();
     for executable in &artifacts.unit {
-        run_executable(executable, filter, report);
+        let skipped = run_executable(executable, filter, report);
+        left.extend(skipped.into_iter().map(|test| Left { executable, test }));
     }
-    doc_tests(paths, filter, report)
+    doc_tests(paths, filter, report)?;
+    Ok(left)
 }
 
-fn run_executable(executable: &Executable, filter: &str, report: &mut Report) {
+fn run_executable(executable: &Executable, filter: &str, report: &mut Report) -> Vec<String> {
     // The executable knows the test's own name alone.
     let filter = if executable.name.contains(filter) { "" } else { filter };
     let mut command = command(&executable.path, &["--show-output", filter]);
@@ -42,7 +59,7 @@ fn run_executable(executable: &Executable, filter: &str, report: &mut Report) {
     };
     let mut bytes = Vec::new();
     let outcome = run_task(&task, &mut command, |more| bytes.extend_from_slice(more));
-    add(&executable.name, &String::from_utf8_lossy(&bytes), outcome, report);
+    add(&executable.name, &String::from_utf8_lossy(&bytes), outcome, report)
 }
 
 fn doc_tests(paths: &Paths, filter: &str, report: &mut Report) -> Result<()> {
@@ -62,12 +79,20 @@ fn doc_tests(paths: &Paths, filter: &str, report: &mut Report) -> Result<()> {
 
 /// Adds a result for each test of an executable, and one for the executable itself if it failed
 /// in a way that no test accounts for: a crash, a hang, a compiler error in an example.
-fn add(executable: &str, text: &str, outcome: Outcome, report: &mut Report) {
+/// Returns the tests that skipped themselves.
+fn add(executable: &str, text: &str, outcome: Outcome, report: &mut Report) -> Vec<String> {
     let mut failures = 0;
+    let mut left = Vec::new();
     for line in libtest::verdicts(text) {
         let (test, (verdict, note)) = match line {
             Line::Ok(test) => {
-                (test, of_remark(Remark::find(libtest::section(text, test)).as_ref()))
+                match of_remark(Remark::find(libtest::section(text, test)).as_ref()) {
+                    (Verdict::Ok, _) => (test, (Verdict::Ok, None)),
+                    (_, reason) => {
+                        left.push(test.to_owned());
+                        (test, (Verdict::LeftToVm, reason))
+                    }
+                }
             }
             Line::Failed(test) => (test, (Verdict::Failed, None)),
             Line::Ignored(test, reason) => (test, (Verdict::Skipped, Some(reason.to_owned()))),
@@ -78,5 +103,31 @@ fn add(executable: &str, text: &str, outcome: Outcome, report: &mut Report) {
     }
     if !outcome.passed() && failures == 0 {
         report.add(TestResult::of_process(Tier::Unit, None, executable, outcome));
+    }
+    left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OUTPUT: &str = "running 3 tests\ntest a ... ok\ntest b ... ok\ntest c ... FAILED\n\n\
+        successes:\n\n---- b stdout ----\nSKIPPED: no fq\n\n\nsuccesses:\n    a\n    b\n\n\
+        failures:\n\n---- c stdout ----\nboom\n\n\nfailures:\n    c\n";
+
+    #[test]
+    fn a_test_that_skips_itself_is_left_to_the_guests() {
+        let mut report = Report::new();
+        let failed = Outcome { code: Some(101), ..Outcome::default() };
+        assert_eq!(add("x", OUTPUT, failed, &mut report), ["b"]);
+        assert_eq!(report.names_of_failed(), ["x::c"]);
+    }
+
+    #[test]
+    fn a_crash_is_a_result_of_the_executable() {
+        let mut report = Report::new();
+        let killed = Outcome { signal: Some(11), ..Outcome::default() };
+        add("x", "running 3 tests\ntest a ... ok\n", killed, &mut report);
+        assert_eq!(report.names_of_failed(), ["x"]);
     }
 }

@@ -4,6 +4,7 @@ use std::{
     io::{Write, stdout},
     path::PathBuf,
     process::ExitCode,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -62,7 +63,8 @@ pub fn vm(paths: &Paths, args: &Args) -> Result<ExitCode> {
     let mut code = 0;
     for kernel in &kernels {
         eprintln!("--- {} ({}, {:?})", kernel.label, kernel.release, host.accel);
-        let report = host.run(kernel, &image, &job, show)?;
+        let limit = Duration::from_secs(args.timeout.saturating_add(300));
+        let report = host.run(kernel, &image, &job, limit, show)?;
         if let Some(died) = report.died {
             eprintln!("{}", died.console);
             bail!("{}: {}", kernel.label, died.reason);

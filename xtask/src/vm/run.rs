@@ -42,6 +42,15 @@ pub struct Host {
     pub accel: Accel,
 }
 
+/// How long a guest may take.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// To its first event.
+    boot: Duration,
+    /// To its last.
+    whole: Duration,
+}
+
 /// How a boot ended.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -93,7 +102,9 @@ impl Host {
             return false;
         };
         let limit = Duration::from_secs(15);
-        self.boot(&kernel, &image.0, &Job::default(), limit, |_| {}).is_ok_and(|r| r.died.is_none())
+        let limits = Limits { boot: limit, whole: limit };
+        self.boot(&kernel, &image.0, &Job::default(), limits, |_| {})
+            .is_ok_and(|r| r.died.is_none())
     }
 
     /// Where payloads are put together.
@@ -102,7 +113,7 @@ impl Host {
         self.cache.join("scratch")
     }
 
-    /// Runs a job on a kernel. `on_event` sees every event as it comes.
+    /// Runs a job on a kernel, for at most `limit`. `on_event` sees every event as it comes.
     ///
     /// # Errors
     /// If QEMU cannot be started. A guest that dies is a report.
@@ -111,9 +122,10 @@ impl Host {
         kernel: &Kernel,
         payload: &Path,
         job: &Job,
+        limit: Duration,
         on_event: impl FnMut(&Event),
     ) -> Result<Report> {
-        self.boot(kernel, payload, job, BOOT_LIMIT, on_event)
+        self.boot(kernel, payload, job, Limits { boot: BOOT_LIMIT, whole: limit }, on_event)
     }
 
     fn boot(
@@ -121,7 +133,7 @@ impl Host {
         kernel: &Kernel,
         payload: &Path,
         job: &Job,
-        boot_limit: Duration,
+        limits: Limits,
         on_event: impl FnMut(&Event),
     ) -> Result<Report> {
         fs::create_dir_all(self.scratch())?;
@@ -138,7 +150,7 @@ impl Host {
         let mut qemu = qemu::command(self.accel, kernel, &disks);
         let child = qemu.spawn().context("could not run qemu-system-x86_64")?;
         let mut guest = Running::new(child, Console::new(console.clone()))?;
-        let report = guest.watch(job, boot_limit, on_event);
+        let report = guest.watch(job, limits, on_event);
         drop(guest);
         // The last one of each kernel under a name that is easy to find.
         fs::rename(&console, self.logs.join(format!("{}.console", kernel.label))).ok();
@@ -159,8 +171,8 @@ impl Running {
         Ok(Self { child, events: read_events(stdout), console })
     }
 
-    fn watch(&mut self, job: &Job, boot_limit: Duration, on_event: impl FnMut(&Event)) -> Report {
-        let mut state = Progress::new(job, boot_limit, on_event);
+    fn watch(&mut self, job: &Job, limits: Limits, on_event: impl FnMut(&Event)) -> Report {
+        let mut state = Progress::new(job, limits, on_event);
         let reason = loop {
             match self.events.recv_timeout(Duration::from_millis(500)) {
                 Ok(event) => {
@@ -179,8 +191,12 @@ impl Running {
                 thread::sleep(LAST_WORDS);
                 break fatal;
             }
-            if Instant::now() > state.deadline {
+            let now = Instant::now();
+            if now > state.deadline {
                 break "the guest does not answer".to_owned();
+            }
+            if now > state.end {
+                break "the time for this kernel is up".to_owned();
             }
         };
         state.report.died =
@@ -217,15 +233,20 @@ impl Drop for Running {
 struct Progress<'a, F> {
     job: &'a Job,
     on_event: F,
+    /// Until the next event.
     deadline: Instant,
+    /// Until the last.
+    end: Instant,
     current: Option<String>,
     report: Report,
 }
 
 impl<'a, F: FnMut(&Event)> Progress<'a, F> {
-    fn new(job: &'a Job, boot_limit: Duration, on_event: F) -> Self {
-        let deadline = Instant::now() + boot_limit;
-        Self { job, on_event, deadline, current: None, report: Report::default() }
+    fn new(job: &'a Job, limits: Limits, on_event: F) -> Self {
+        let now = Instant::now();
+        let deadline = now + limits.boot;
+        let end = now + limits.whole;
+        Self { job, on_event, deadline, end, current: None, report: Report::default() }
     }
 
     /// Takes an event; true if it was the last.
