@@ -235,7 +235,9 @@ impl Toolchain {
             // The workspace's release profile is made for the daemon.
             .env("CARGO_PROFILE_RELEASE_LTO", "false")
             .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1")
-            .env("CARGO_PROFILE_RELEASE_DEBUG", "2");
+            .env("CARGO_PROFILE_RELEASE_DEBUG", "2")
+            // Build scripts run once and are not debugged.
+            .env("CARGO_PROFILE_RELEASE_BUILD_OVERRIDE_DEBUG", "false");
         command
     }
 }

@@ -11,7 +11,10 @@ use std::{
 };
 
 use nix::{
-    sys::signal::{Signal, killpg},
+    sys::{
+        prctl,
+        signal::{Signal, killpg},
+    },
     unistd::Pid,
 };
 use serde::{Deserialize, Serialize};
@@ -113,12 +116,22 @@ pub fn run(task: &Task, command: &mut Command, mut sink: impl FnMut(&[u8])) -> O
 }
 
 fn spawn(command: &mut Command) -> std::io::Result<Child> {
+    die_with_parent(command);
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn()
+}
+
+/// Makes the kernel kill the program when the thread that started it ends, so that an interrupted
+/// run leaves nothing behind.
+pub fn die_with_parent(command: &mut Command) {
+    // SAFETY: prctl(2) is async-signal-safe, and nothing else happens between fork and exec.
+    unsafe {
+        command.pre_exec(|| Ok(prctl::set_pdeathsig(Signal::SIGKILL)?));
+    }
 }
 
 /// Reads both output streams on threads of their own: a pipe that something else holds open must

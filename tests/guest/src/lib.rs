@@ -4,5 +4,5 @@
 pub mod exec;
 pub mod job;
 
-pub use exec::{Outcome, run};
+pub use exec::{Outcome, die_with_parent, run};
 pub use job::{Event, Job, Remark, Task};

@@ -2,6 +2,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::{Mutex, PoisonError},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -70,24 +73,55 @@ pub fn run(
         env.insert(format!("{name}_BIN"), payload.program(program)?);
     }
     let image = payload.image()?;
-    for label in labels {
-        let Some(kernel) = Kernel::cached(&paths.vm_cache, label) else {
-            let why = "not in the cache: run `cargo xtask setup`".to_owned();
-            report.add(TestResult::cannot_run(Tier::Vm, Some(label), why));
-            continue;
+    // Most of a test is waiting, so guests share the processors well.
+    let shared = Mutex::new(report);
+    thread::scope(|scope| {
+        let guests: Vec<_> = labels
+            .into_iter()
+            .map(|label| {
+                let guest = Guest { label, host: &host, image: &image, work: &work, env: &env };
+                let (shared, cache) = (&shared, &paths.vm_cache);
+                scope.spawn(move || guest.run(cache, shared))
+            })
+            .collect();
+        guests.into_iter().try_for_each(|guest| match guest.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    })
+}
+
+/// All tests on one kernel.
+struct Guest<'a> {
+    label: Label,
+    host: &'a Host,
+    image: &'a Path,
+    work: &'a Work,
+    env: &'a BTreeMap<String, String>,
+}
+
+impl Guest<'_> {
+    fn run(&self, cache: &Path, report: &Mutex<&mut Report>) -> Result<()> {
+        let add = |result: TestResult| {
+            report.lock().unwrap_or_else(PoisonError::into_inner).add(result);
         };
-        println!("booting {} ({:?})", kernel.release, host.accel);
-        run_all(label, &work.tasks, report, |tasks, limit, report| {
-            let job = Job { hostname: "faultd-vm".into(), env: env.clone(), tasks: tasks.to_vec() };
-            let ended = host.run(&kernel, &image, &job, limit, |event| {
+        let Some(kernel) = Kernel::cached(cache, self.label) else {
+            let why = "not in the cache: run `cargo xtask setup`".to_owned();
+            add(TestResult::cannot_run(Tier::Vm, Some(self.label), why));
+            return Ok(());
+        };
+        println!("booting {} ({:?})", kernel.release, self.host.accel);
+        run_all(self.label, &self.work.tasks, add, |tasks, limit| {
+            let job =
+                Job { hostname: "faultd-vm".into(), env: self.env.clone(), tasks: tasks.to_vec() };
+            let ended = self.host.run(&kernel, self.image, &job, limit, |event| {
                 if let Event::Done { name, outcome } = event {
-                    report.add(work.result(label, name, outcome.clone()));
+                    add(self.work.result(self.label, name, outcome.clone()));
                 }
             })?;
             Ok((ended.done.len(), ended.died))
-        })?;
+        })
     }
-    Ok(())
 }
 
 /// The tests of every guest.
@@ -164,14 +198,14 @@ fn labels(paths: &Paths, option: &str) -> Result<Vec<Label>> {
 fn run_all(
     label: Label,
     tasks: &[Task],
-    report: &mut Report,
-    mut boot: impl FnMut(&[Task], Duration, &mut Report) -> Result<(usize, Option<Died>)>,
+    add: impl Fn(TestResult),
+    mut boot: impl FnMut(&[Task], Duration) -> Result<(usize, Option<Died>)>,
 ) -> Result<()> {
     let mut left = tasks;
     let end = Instant::now() + KERNEL_LIMIT;
     for _ in 0..=RESTARTS {
         let limit = end.saturating_duration_since(Instant::now());
-        let (done, died) = boot(left, limit, report)?;
+        let (done, died) = boot(left, limit)?;
         left = left.get(done..).unwrap_or_default();
         let Some(died) = died else { return Ok(()) };
         // Without a task it died while booting, or between two tasks: the next one will tell.
@@ -182,7 +216,7 @@ fn run_all(
             }
             continue;
         };
-        report.add(failure(label, &task.name, &died.reason, died.console));
+        add(failure(label, &task.name, &died.reason, died.console));
         left = rest;
         if left.is_empty() {
             return Ok(());
@@ -190,7 +224,7 @@ fn run_all(
     }
     for task in left {
         let why = "not run: the guest kept dying, or its time was up";
-        report.add(failure(label, &task.name, why, String::new()));
+        add(failure(label, &task.name, why, String::new()));
     }
     Ok(())
 }
@@ -202,6 +236,8 @@ fn failure(label: Label, name: &str, reason: &str, console: String) -> TestResul
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
 
     fn tasks(names: &[&str]) -> Vec<Task> {
@@ -213,29 +249,39 @@ mod tests {
         Some(Died { reason: "Kernel panic".into(), during, console: "trace".into() })
     }
 
+    /// Names of the tests that `run_all` declares as failed.
+    fn failed(
+        names: &[&str],
+        boot: impl FnMut(&[Task], Duration) -> Result<(usize, Option<Died>)>,
+    ) -> Vec<String> {
+        let failed = RefCell::new(Vec::new());
+        let add = |result: TestResult| {
+            assert_eq!(result.verdict, Verdict::Failed);
+            failed.borrow_mut().push(result.name);
+        };
+        run_all(Label::V6_1, &tasks(names), add, boot).unwrap();
+        failed.into_inner()
+    }
+
     #[test]
     fn a_crash_costs_one_test() {
-        let mut report = Report::new();
         let mut boots = Vec::new();
-        run_all(Label::V6_1, &tasks(&["a", "b", "c"]), &mut report, |left, _, _| {
+        let failed = failed(&["a", "b", "c"], |left, _| {
             boots.push(left.iter().map(|t| t.name.clone()).collect::<Vec<_>>().join(""));
             Ok(if left[0].name == "a" { (1, died(Some("b"))) } else { (1, None) })
-        })
-        .unwrap();
+        });
         assert_eq!(boots, ["abc", "c"]);
-        assert_eq!(report.names_of_failed(), ["b"]);
+        assert_eq!(failed, ["b"]);
     }
 
     #[test]
     fn a_guest_that_never_comes_up_fails_every_test() {
-        let mut report = Report::new();
         let mut boots = 0;
-        run_all(Label::V6_1, &tasks(&["a", "b"]), &mut report, |_, _, _| {
+        let failed = failed(&["a", "b"], |_, _| {
             boots += 1;
             Ok((0, died(None)))
-        })
-        .unwrap();
+        });
         assert_eq!(boots, RESTARTS + 1);
-        assert_eq!(report.names_of_failed(), ["a", "b"]);
+        assert_eq!(failed, ["a", "b"]);
     }
 }

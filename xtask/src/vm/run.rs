@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use faultd_guest::{Event, Job, Outcome};
+use faultd_guest::{Event, Job, Outcome, die_with_parent};
 
 use super::{
     accel::{self, Accel},
@@ -80,6 +80,7 @@ impl Host {
     /// If something is missing; the text says what to run.
     pub fn prepare(paths: &Paths) -> Result<Self> {
         kernel::check_qemu()?;
+        remove_stale(&paths.vm_cache.join("scratch"));
         let userland = userland::cached(&paths.vm_cache)?;
         let logs = paths.vm_logs();
         fs::create_dir_all(&logs).with_context(|| logs.display().to_string())?;
@@ -148,6 +149,7 @@ impl Host {
             console: &console,
         };
         let mut qemu = qemu::command(self.accel, kernel, &disks);
+        die_with_parent(&mut qemu);
         let child = qemu.spawn().context("could not run qemu-system-x86_64")?;
         let mut guest = Running::new(child, Console::new(console.clone()))?;
         let report = guest.watch(job, limits, on_event);
@@ -155,6 +157,20 @@ impl Host {
         // The last one of each kernel under a name that is easy to find.
         fs::rename(&console, self.logs.join(format!("{}.console", kernel.label))).ok();
         Ok(report)
+    }
+}
+
+/// Removes what interrupted runs have left. A run takes less than that.
+fn remove_stale(scratch: &Path) {
+    const AGE: Duration = Duration::from_secs(6 * 3600);
+    let Ok(entries) = fs::read_dir(scratch) else { return };
+    for entry in entries.flatten() {
+        let modified = entry.metadata().and_then(|m| m.modified());
+        if modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > AGE)) {
+            let path = entry.path();
+            // What cannot be removed costs disk space, no more.
+            let _ = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
+        }
     }
 }
 
