@@ -3,6 +3,8 @@
 
 pub mod net;
 
+use std::sync::Arc;
+
 use faultd_api::{BackendStatus, FaultRequest, Kind, Params, Target};
 
 use crate::{
@@ -11,7 +13,10 @@ use crate::{
         journal::Journal,
         plan::{Plan, PlanError},
     },
+    host::probe,
 };
+
+use net::{LoadOptions, Net};
 
 /// Who asks, as far as safety rails need to know.
 #[derive(Debug, Clone, Default)]
@@ -85,6 +90,14 @@ pub struct Catalogue {
 ///
 /// # Errors
 /// When something that every fault needs cannot be had.
-pub fn registry(_config: &Config, _journal: &Journal) -> anyhow::Result<Catalogue> {
-    Ok(Catalogue { kinds: Vec::new(), features: Box::new(Vec::new) })
+pub fn registry(_config: &Config, journal: &Journal) -> anyhow::Result<Catalogue> {
+    let log = tracing::enabled!(tracing::Level::DEBUG);
+    let net = Net::start(journal, LoadOptions { log, ..LoadOptions::default() })?;
+    probe::warm_up();
+    let kinds: Vec<Box<dyn FaultKind>> = vec![
+        Box::new(net::Latency::new(Arc::clone(&net))),
+        Box::new(net::Loss::new(Arc::clone(&net))),
+        Box::new(net::Partition::new(Arc::clone(&net))),
+    ];
+    Ok(Catalogue { kinds, features: Box::new(probe::features) })
 }

@@ -29,20 +29,28 @@ pub trait DelayLine: Send + Sync {
 
     /// Makes an origin known before a packet names it. For [`Way::Ingress`]
     /// the answer is the interface index of the TAP that such packets come out
-    /// of when they are due.
+    /// of when they are due. What the origin needs on the host may be taken
+    /// back after `expires_boot_ns`, which a later [`DelayLine::open`] moves.
     ///
     /// # Errors
     /// When there is no way back to the device.
-    fn add_origin(&self, origin: u16, ifindex: u32, way: Way) -> Result<Option<u32>, LineRefused>;
+    fn add_origin(
+        &self,
+        origin: u16,
+        ifindex: u32,
+        way: Way,
+        expires_boot_ns: u64,
+    ) -> Result<Option<u32>, LineRefused>;
 
     /// Forgets an origin.
     fn remove_origin(&self, origin: u16);
 
-    /// A rule begins; called before its first packet can come.
+    /// A rule begins, and ends at `expires_boot_ns` at the latest; called
+    /// before its first packet can come.
     ///
     /// # Errors
     /// When the line has stopped.
-    fn open(&self, slot: u16) -> Result<(), LineRefused>;
+    fn open(&self, slot: u16, expires_boot_ns: u64) -> Result<(), LineRefused>;
 
     /// A rule has ended; what is held of it goes on at once.
     fn flush(&self, slot: u16);

@@ -73,7 +73,7 @@ impl Core {
         for link in links {
             self.ensure_origins(&*line, spec.hooks.bits(), link, spec.expires_boot_ns)?;
         }
-        Ok(line.open(slot)?)
+        Ok(line.open(slot, spec.expires_boot_ns)?)
     }
 
     /// Gives an interface the origins that `hooks` need.
@@ -88,7 +88,7 @@ impl Core {
         let ingress = hooks & abi::HOOK_TC_INGRESS != 0 && !link.loopback;
         let have = self.origins.links.get(&link.ifindex).copied().unwrap_or_default();
         if egress && have.numbers.egress == 0 {
-            self.add_leaving(line, link)?;
+            self.add_leaving(line, link, expires_boot_ns)?;
         }
         if ingress && have.numbers.ingress == 0 {
             self.add_arriving(line, link, expires_boot_ns)?;
@@ -96,7 +96,12 @@ impl Core {
         Ok(())
     }
 
-    fn add_leaving(&mut self, line: &dyn DelayLine, link: &Link) -> Result<(), PlaneError> {
+    fn add_leaving(
+        &mut self,
+        line: &dyn DelayLine,
+        link: &Link,
+        expires_boot_ns: u64,
+    ) -> Result<(), PlaneError> {
         let way = leaving(link).ok_or_else(|| {
             PlaneError::Unsupported(format!(
                 "packets of {} cannot be held by the delay line: it knows Ethernet framing and \
@@ -105,7 +110,7 @@ impl Core {
             ))
         })?;
         let number = self.origins.next().ok_or(PlaneError::Full("origins of the delay line"))?;
-        line.add_origin(number, link.ifindex, way)?;
+        line.add_origin(number, link.ifindex, way, expires_boot_ns)?;
         let known = self.origins.links.entry(link.ifindex).or_default();
         known.numbers.egress = number;
         let numbers = known.numbers;
@@ -127,7 +132,7 @@ impl Core {
         }
         let number = self.origins.next().ok_or(PlaneError::Full("origins of the delay line"))?;
         let tap = line
-            .add_origin(number, link.ifindex, Way::Ingress)?
+            .add_origin(number, link.ifindex, Way::Ingress, expires_boot_ns)?
             .ok_or_else(|| LineRefused(format!("it has no way back in to {}", link.name)))?;
         let known = self.origins.links.entry(link.ifindex).or_default();
         known.numbers.ingress = number;

@@ -1,0 +1,302 @@
+//! From a request to a plan: what every network fault does the same way.
+
+use std::sync::Arc;
+
+use faultd_api::{
+    BackendStatus, Direction, FaultRequest, Invalid, PlanStep, PortSet, Support, Target,
+};
+
+use super::{
+    Net, explain, hits,
+    plane::{Action, Flow, Hooks, RuleSpec, Scope},
+    step::RuleStep,
+    target::{self, Owner, Resolved, Space},
+};
+use crate::{
+    engine::plan::{Plan, PlanError, Step},
+    fault::PlanCx,
+    host::{probe, process, ssh},
+};
+
+/// What makes one kind's rules different from another's.
+pub struct Shape {
+    /// What happens to a packet that matches.
+    pub action: Action,
+    /// Which way, when the target does not say.
+    pub default_direction: Direction,
+}
+
+/// Backend of rules on interfaces.
+const TC: &str = "tc";
+/// Backend of rules on the owners of sockets.
+const CGROUP: &str = "cgroup";
+
+/// The backends of kinds that drop packets.
+pub fn drop_backends() -> Vec<BackendStatus> {
+    let tc = probe::classifier();
+    let cgroup = probe::cgroup_skb();
+    vec![
+        BackendStatus { name: TC.to_owned(), support: tc.support, detail: tc.detail },
+        BackendStatus { name: CGROUP.to_owned(), support: cgroup.support, detail: cgroup.detail },
+    ]
+}
+
+/// Plans a kind that drops packets.
+///
+/// # Errors
+/// See [`crate::fault::FaultKind::plan`].
+pub fn plan_drop(
+    net: &Arc<Net>,
+    request: &FaultRequest,
+    cx: &PlanCx<'_>,
+    shape: Shape,
+) -> Result<Plan, PlanError> {
+    let scoped = request.target.has_process_part();
+    let (backend, reason) = match scoped {
+        true => (CGROUP, "the target names processes, whose sockets the cgroup hooks know"),
+        false => (TC, "the target names traffic, which the interface hooks see"),
+    };
+    insist(request, backend, reason, &[TC, CGROUP])?;
+    let status = drop_backends().into_iter().find(|status| status.name == backend);
+    available(status.as_ref(), backend)?;
+    let direction = request.target.direction.unwrap_or(shape.default_direction);
+    let resolved = target::resolve(&request.target, cx, scoped)?;
+    let hooks = match scoped {
+        true => Hooks::cgroup(direction),
+        false => Hooks::classifier(direction),
+    };
+    let draft = Draft { net, request, cx, resolved: &resolved, hooks, action: shape.action };
+    draft.plan(backend, reason.to_owned(), false, Vec::new())
+}
+
+/// Refuses a backend that was insisted on but cannot serve the request.
+///
+/// # Errors
+/// Unsupported, with the reason.
+fn insist(
+    request: &FaultRequest,
+    chosen: &str,
+    reason: &str,
+    known: &[&str],
+) -> Result<(), PlanError> {
+    let Some(wanted) = request.backend.as_deref() else { return Ok(()) };
+    if wanted == chosen {
+        return Ok(());
+    }
+    if !known.contains(&wanted) {
+        let message = format!("{wanted:?} is not one of {}", known.join(", "));
+        return Err(Invalid::new("backend", message).into());
+    }
+    Err(PlanError::Unsupported(format!(
+        "backend {wanted} cannot serve this target: {reason}; leave out --backend"
+    )))
+}
+
+/// Refuses a backend that the probe found missing.
+///
+/// # Errors
+/// Unsupported, with what is missing.
+pub fn available(status: Option<&BackendStatus>, backend: &str) -> Result<(), PlanError> {
+    match status {
+        Some(status) if status.support == Support::Yes => Ok(()),
+        Some(status) => Err(PlanError::Unsupported(format!(
+            "backend {backend} does not work on this host: {}",
+            status.detail
+        ))),
+        None => Err(PlanError::Unsupported(format!("there is no backend {backend}"))),
+    }
+}
+
+/// What `explain` says of the overlap; processes of the query are looked up.
+pub fn covers(target: &Target, query: &Target, default: Direction) -> Option<String> {
+    explain::covers(target, query, default, || {
+        let ours = process::resolve(target).ok()?;
+        let asked = process::resolve(query).ok()?;
+        let all = |p: &u32| ours.processes.iter().any(|o| o.pid == *p);
+        let pids: Vec<u32> = asked.processes.iter().map(|p| p.pid).collect();
+        match pids.iter().filter(|p| all(p)).count() {
+            0 => Some(false),
+            n if n == pids.len() => Some(true),
+            _ => None,
+        }
+    })
+}
+
+/// Everything that a plan is made from.
+pub struct Draft<'a> {
+    /// The family's shared parts.
+    pub net: &'a Arc<Net>,
+    /// What was asked for.
+    pub request: &'a FaultRequest,
+    /// Who asks and what is protected.
+    pub cx: &'a PlanCx<'a>,
+    /// The target on this host.
+    pub resolved: &'a Resolved,
+    /// Where the rules sit.
+    pub hooks: Hooks,
+    /// What they do.
+    pub action: Action,
+}
+
+impl Draft<'_> {
+    /// The plan: one step a namespace.
+    ///
+    /// # Errors
+    /// When a rail stands in the way or the host cannot be read.
+    pub fn plan(
+        self,
+        backend: &str,
+        backend_reason: String,
+        lo_from_port: bool,
+        mut notes: Vec<String>,
+    ) -> Result<Plan, PlanError> {
+        let except_port = self.except_ports()?;
+        let mut rails = Vec::new();
+        let exempt = self.exempt(&mut rails);
+        if !self.cx.protected.ports.is_empty() {
+            rails.push(format!("the policy protects ports {}", join(&self.cx.protected.ports)));
+        }
+        let mut steps: Vec<Box<dyn Step>> = Vec::new();
+        let mut hits = faultd_api::Hits::default();
+        for space in &self.resolved.spaces {
+            let spec = self.spec(space, except_port.clone(), lo_from_port);
+            let asked = hits::Asked {
+                target: &self.request.target,
+                resolved: self.resolved,
+                except_port: except_port.as_ref(),
+                exempt: &exempt,
+            };
+            hits::add_sockets(&mut hits, space, &asked, self.cx).map_err(PlanError::Host)?;
+            steps.push(Box::new(RuleStep {
+                net: Arc::clone(self.net),
+                netns: space.netns.clone(),
+                description: self.describe(space, backend),
+                links: space.links.clone(),
+                spec,
+                exempt: exempt.clone(),
+            }));
+        }
+        hits::add_processes(&mut hits, &self.resolved.processes);
+        notes.splice(0..0, self.resolved.notes.iter().cloned());
+        Ok(Plan { backend: backend.to_owned(), backend_reason, steps, hits, rails, notes })
+    }
+
+    fn spec(&self, space: &Space, except_port: Option<PortSet>, lo_from_port: bool) -> RuleSpec {
+        let target = &self.request.target;
+        let ifindexes = match space.every_link {
+            true => Vec::new(),
+            false => space.links.iter().map(|link| link.ifindex).collect(),
+        };
+        let (scope, uid) = match &self.resolved.owner {
+            Owner::Any => (Scope::Any, None),
+            Owner::Cgroup { id, level, uid, .. } => {
+                (Scope::Cgroup { id: *id, level: *level }, *uid)
+            }
+            Owner::User(uid) => (Scope::Uid(*uid), None),
+            Owner::Pids(pids) => (Scope::Pids(pids.clone()), None),
+        };
+        RuleSpec {
+            hooks: self.hooks,
+            ifindexes,
+            proto: target.proto,
+            port: target.port.clone(),
+            local_port: target.local_port.clone(),
+            remote_port: target.remote_port.clone(),
+            except_port,
+            remotes: self.resolved.remotes.clone(),
+            except_remotes: self.resolved.except_remotes.clone(),
+            scope,
+            uid,
+            // The engine knows these once the fault is accepted.
+            expires_boot_ns: 0,
+            seed: 0,
+            force: self.request.force,
+            lo_from_port: lo_from_port && target.port.is_some(),
+            action: self.action.clone(),
+        }
+    }
+
+    /// The ports left alone: the target's own and the policy's.
+    fn except_ports(&self) -> Result<Option<PortSet>, PlanError> {
+        let target = &self.request.target;
+        let protected = &self.cx.protected.ports;
+        if protected.is_empty() {
+            return Ok(target.except_port.clone());
+        }
+        for set in [&target.port, &target.local_port, &target.remote_port].into_iter().flatten() {
+            let single = |r: &faultd_api::PortRange| r.low == r.high && protected.contains(&r.low);
+            if set.ranges().iter().all(single) {
+                return Err(PlanError::Unsafe(format!("the policy protects port {set}")));
+            }
+        }
+        let mut text = join(protected);
+        if let Some(own) = &target.except_port {
+            text = format!("{text},{own}");
+        }
+        Ok(Some(text.parse()?))
+    }
+
+    /// The flows of the session that gave the command.
+    fn exempt(&self, rails: &mut Vec<String>) -> Vec<Flow> {
+        if self.request.force {
+            rails.push("--force: no rail applies, ARP alone is never touched".to_owned());
+            return Vec::new();
+        }
+        rails.push("ARP, neighbour discovery and DHCP are left alone".to_owned());
+        let sessions = ssh::sessions(self.cx.caller.pid, self.cx.caller.ssh_connection.as_deref());
+        sessions
+            .into_iter()
+            .map(|flow| {
+                rails.push(format!(
+                    "the SSH session {} - {} is left alone",
+                    flow.local, flow.remote
+                ));
+                Flow { local: flow.local, remote: flow.remote }
+            })
+            .collect()
+    }
+
+    fn describe(&self, space: &Space, backend: &str) -> PlanStep {
+        let place = match self.hooks.is_cgroup() {
+            true => "at the root of the control groups".to_owned(),
+            false => {
+                let names: Vec<&str> = space.links.iter().map(|l| l.name.as_str()).collect();
+                format!("on {}", names.join(", "))
+            }
+        };
+        let whose = match &self.resolved.owner {
+            Owner::Any => String::new(),
+            Owner::Cgroup { path, .. } => format!(" of cgroup {path}"),
+            Owner::User(uid) => format!(" of uid {uid}"),
+            Owner::Pids(pids) => format!(" of {} processes and their children", pids.len()),
+        };
+        let kind = self.request.kind();
+        let netns = match space.netns.is_current() {
+            true => String::new(),
+            false => format!(" in namespace {}", space.netns.hint().display()),
+        };
+        PlanStep {
+            apply: format!(
+                "{kind} rule ({backend}) {place}{netns}, for packets{whose}: {}",
+                self.request.target
+            ),
+            undo: self.undo_words(space, backend),
+        }
+    }
+
+    fn undo_words(&self, space: &Space, backend: &str) -> String {
+        match backend {
+            "edt" | "netem" => {
+                "root qdiscs that were added are journalled and deleted".to_owned()
+            }
+            "delay-line" if space.links.iter().any(|link| link.loopback) => {
+                "by the kernel: programs and TAP end with the daemon; journalled: net.ipv4.conf.lo.route_localnet".to_owned()
+            }
+            _ => "by the kernel: the rule ends at its deadline, programs with the daemon".to_owned(),
+        }
+    }
+}
+
+fn join(ports: &[u16]) -> String {
+    ports.iter().map(u16::to_string).collect::<Vec<_>>().join(",")
+}
