@@ -25,6 +25,9 @@ use crate::{
 /// The departure time is on the monotonic clock (include/uapi/linux/bpf.h).
 const BPF_SKB_TSTAMP_DELIVERY_MONO: u32 = 1;
 
+/// Interface indexes begin at 1.
+const NO_DEVICE: u32 = 0;
+
 /// Bytes that hold every header of an ordinary packet.
 const HEADERS: u32 = 14 + 40 + 4;
 /// Bytes that are made linear when less than that is.
@@ -92,7 +95,7 @@ fn act(ctx: &TcContext, config: &Config, hooks: u8, walk: &mut Walk) -> i32 {
     let ifindex = walk.packet.ifindex;
     if verdict.drop != 0 {
         debug!(ctx, "if{}: dropped {} bytes", ifindex, walk.packet.len);
-        return TC_ACT_SHOT;
+        return discard(hooks);
     }
     if verdict.delay_ns != 0 {
         debug!(ctx, "if{}: slot {} adds {} ns", ifindex, verdict.slot, verdict.delay_ns);
@@ -115,6 +118,25 @@ fn act(ctx: &TcContext, config: &Config, hooks: u8, walk: &mut Walk) -> i32 {
         unsafe { (*skb).mark |= BYPASS_MARK.load() };
     }
     TC_ACT_UNSPEC
+}
+
+/// Drops the packet, as a wire would.
+///
+/// TC_ACT_SHOT on egress is an answer to the sender: NET_XMIT_DROP. TCP would
+/// take it for a full queue, keep the segment at the head of what is to be sent
+/// and retransmit nothing, and a UDP socket with IP_RECVERR would get ENOBUFS.
+/// netem hides its losses for this reason (`netem_enqueue`,
+/// net/sched/sch_netem.c). A redirect to a device that does not exist frees the
+/// packet and reports success (`skb_do_redirect`, net/core/filter.c,
+/// `sch_handle_egress`, net/core/dev.c); TC_ACT_STOLEN would as well, but TCX
+/// reads it as "next program".
+#[inline(always)]
+fn discard(hooks: u8) -> i32 {
+    if hooks & HOOK_TC_EGRESS == 0 {
+        return TC_ACT_SHOT;
+    }
+    // SAFETY: takes plain values.
+    unsafe { bpf_redirect(NO_DEVICE, 0) as i32 }
 }
 
 /// Hands the packet to the delay line. `None`: it passes undelayed.

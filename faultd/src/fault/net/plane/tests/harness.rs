@@ -23,6 +23,7 @@ pub const NEVER: u64 = u64::MAX;
 
 pub const PASS: i32 = -1;
 pub const SHOT: i32 = 2;
+const REDIRECT: i32 = 7;
 
 /// A plane of its own.
 pub struct Bench {
@@ -48,9 +49,13 @@ impl Bench {
         Some(Self { netns, plane, _state: state })
     }
 
-    /// Runs the egress classifier on a packet, as if it left by loopback.
+    /// Runs the egress classifier on a packet, as if it left by loopback. There
+    /// a packet is dropped by a redirect to nowhere; told as [`SHOT`].
     pub fn leave(&self, packet: &[u8]) -> i32 {
-        self.run(TC_EGRESS, packet, 1).0
+        match self.run(TC_EGRESS, packet, 1).0 {
+            REDIRECT => SHOT,
+            verdict => verdict,
+        }
     }
 
     /// Runs the ingress classifier on a packet.

@@ -9,4 +9,5 @@ mod harness;
 mod matching;
 mod packet;
 mod parsing;
+mod silence;
 mod verifier;
