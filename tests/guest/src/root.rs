@@ -6,13 +6,14 @@ use anyhow::{Context, Result};
 use nix::{
     errno::Errno,
     mount::{MsFlags, mount},
+    sys::stat::{Mode, SFlag, makedev, mknod},
 };
 
 use crate::boot::mount_special;
 
 const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 
-/// Mounts, cgroup controllers, loopback.
+/// Mounts, device nodes, cgroup controllers, loopback.
 pub fn prepare() -> Result<()> {
     mount_special("sysfs", "/sys")?;
     for dir in ["/run", "/tmp"] {
@@ -21,6 +22,7 @@ pub fn prepare() -> Result<()> {
     mount_special("devpts", "/dev/pts")?;
     mount_special("tmpfs", "/dev/shm")?;
     mount_special("cgroup2", CGROUP_ROOT)?;
+    static_nodes().context("making device nodes")?;
     // Kernels are built without one or the other of these.
     for (kind, on) in [
         ("bpf", "/sys/fs/bpf"),
@@ -36,6 +38,17 @@ pub fn prepare() -> Result<()> {
     }
     enable_controllers()?;
     loopback_up().context("bringing lo up")
+}
+
+/// The device node of a driver that loads when the node is opened; an init system makes it from
+/// `modules.devname` (kmod-static-nodes.service).
+fn static_nodes() -> Result<()> {
+    fs::create_dir_all("/dev/net")?;
+    let (kind, mode) = (SFlag::S_IFCHR, Mode::from_bits_truncate(0o666));
+    match mknod("/dev/net/tun", kind, mode, makedev(10, 200)) {
+        Ok(()) | Err(Errno::EEXIST) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// An init system would delegate all controllers to the first level.
