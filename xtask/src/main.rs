@@ -1,5 +1,6 @@
 //! The project's tasks: `cargo xtask setup|test|vm|lint|…`.
 
+mod bench;
 mod binaries;
 mod cmd;
 mod fuzz;

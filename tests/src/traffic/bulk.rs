@@ -3,23 +3,21 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
     thread,
     time::{Duration, Instant},
 };
 
 const CHUNK: usize = 256 * 1024;
 
-/// Takes what connections send and counts it. Lives as long as the process.
-pub struct BulkSink {
+/// Sends without end to whoever connects. Lives as long as the process.
+///
+/// The server is the one that sends, because on loopback a delay concerns what
+/// comes *from* the port: this way it is the data that is held.
+pub struct BulkSource {
     address: SocketAddr,
-    received: Arc<AtomicU64>,
 }
 
-impl BulkSink {
+impl BulkSource {
     /// Binds and serves.
     ///
     /// # Panics
@@ -28,52 +26,45 @@ impl BulkSink {
     pub fn bind(address: &str) -> Self {
         let listener = TcpListener::bind(address).unwrap_or_else(|e| panic!("{address}: {e}"));
         let address = listener.local_addr().expect("local address");
-        let received = Arc::new(AtomicU64::new(0));
-        let total = Arc::clone(&received);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let total = Arc::clone(&total);
-                thread::spawn(move || swallow(stream, &total));
+                thread::spawn(move || pour(stream));
             }
         });
-        Self { address, received }
+        Self { address }
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
-
-    /// Bytes that have arrived so far.
-    pub fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
-    }
 }
 
-/// Streams to `to` and returns the bytes per second that arrived at `sink`,
-/// counted over `time` after a warm-up of a quarter of it.
+/// Takes what comes from `from` and returns bytes per second, counted over
+/// `time` after a warm-up of a third of it.
 ///
 /// # Panics
-/// When the connection cannot be made.
-pub fn bulk_rate(sink: &BulkSink, to: SocketAddr, time: Duration) -> f64 {
-    let mut stream = TcpStream::connect(to).unwrap_or_else(|e| panic!("{to}: {e}"));
-    let end = Instant::now() + time.mul_f64(1.25);
-    stream.set_write_timeout(Some(time)).expect("write timeout");
-    let writer = thread::spawn(move || {
-        let chunk = vec![0x5a; CHUNK];
-        while Instant::now() < end && stream.write_all(&chunk).is_ok() {}
-    });
-    thread::sleep(time.mul_f64(0.25));
-    let (before, start) = (sink.received(), Instant::now());
-    thread::sleep(time);
-    let rate = (sink.received() - before) as f64 / start.elapsed().as_secs_f64();
-    writer.join().expect("the writer");
-    rate
+/// When the connection cannot be made or breaks.
+pub fn bulk_rate(from: SocketAddr, time: Duration) -> f64 {
+    let mut stream = TcpStream::connect(from).unwrap_or_else(|e| panic!("{from}: {e}"));
+    stream.set_read_timeout(Some(time * 2)).expect("read timeout");
+    let mut chunk = vec![0; CHUNK];
+    let mut take = |until: Instant| {
+        let mut taken = 0;
+        while Instant::now() < until {
+            let count = stream.read(&mut chunk).unwrap_or_else(|e| panic!("{from}: {e}"));
+            assert!(count > 0, "{from} ended the stream");
+            taken += count;
+        }
+        taken
+    };
+    take(Instant::now() + time / 3);
+    let start = Instant::now();
+    let taken = take(start + time);
+    taken as f64 / start.elapsed().as_secs_f64()
 }
 
-fn swallow(mut stream: TcpStream, total: &AtomicU64) {
-    let mut chunk = vec![0; CHUNK];
-    while let Ok(n @ 1..) = stream.read(&mut chunk) {
-        total.fetch_add(n as u64, Ordering::Relaxed);
-    }
+fn pour(mut stream: TcpStream) {
+    let chunk = vec![0x5a; CHUNK];
+    while stream.write_all(&chunk).is_ok() {}
 }

@@ -5,7 +5,7 @@ mod echo;
 mod ping;
 mod sequence;
 
-pub use bulk::{BulkSink, bulk_rate};
+pub use bulk::{BulkSource, bulk_rate};
 pub use echo::{TcpEcho, UdpEcho, echo};
 pub use ping::{Pinger, median, percentile, spread_delays};
 pub use sequence::{address, deliver, lost, receiver, sender_to};

@@ -1,0 +1,152 @@
+//! How exact a delay is: round trips on open connections, before and under it.
+
+use std::thread;
+
+use faultd_tests::{
+    World,
+    clock::to_ms,
+    command::{run, succeeds},
+    netns::HERE_DEV,
+    traffic::{Pinger, TcpEcho, UdpEcho, median},
+    wire::Way,
+};
+
+use crate::report::Accuracy;
+
+/// Delays in milliseconds, round trips for each, and whether all connections
+/// are measured at the same time (long delays leave the machine idle).
+const DELAYS: [(f64, usize, bool); 4] =
+    [(1.0, 600, false), (10.0, 200, false), (50.0, 100, true), (500.0, 30, true)];
+
+/// One connection.
+struct Connection {
+    way: Way,
+    proto: &'static str,
+    pinger: Pinger,
+    /// Median round trip without a fault, in nanoseconds.
+    normal: u64,
+}
+
+/// Servers and connections of all kinds.
+struct Setting {
+    connections: Vec<Connection>,
+    ports: String,
+    _servers: Vec<(TcpEcho, UdpEcho)>,
+}
+
+impl Setting {
+    fn new(world: &World, ways: &[Way]) -> Self {
+        let servers: Vec<_> = ways
+            .iter()
+            .map(|way| way.at_server(world, |any| (TcpEcho::bind(any), UdpEcho::bind(any))))
+            .collect();
+        let mut connections = Vec::new();
+        for (way, (tcp, udp)) in ways.iter().zip(&servers) {
+            let pingers =
+                [("TCP", Pinger::tcp(tcp.address())), ("UDP", Pinger::udp(udp.address()))];
+            for (proto, mut pinger) in pingers {
+                let normal = median(&pinger.series(500));
+                connections.push(Connection { way: *way, proto, pinger, normal });
+            }
+        }
+        let ports: Vec<_> =
+            servers.iter().flat_map(|(t, u)| [t.port(), u.port()].map(|p| p.to_string())).collect();
+        Self { connections, ports: ports.join(","), _servers: servers }
+    }
+
+    /// Round trips on every connection while something delays them.
+    fn measure(
+        &mut self,
+        backend: &str,
+        delay: f64,
+        count: usize,
+        together: bool,
+    ) -> Vec<Accuracy> {
+        let one = |c: &mut Connection| {
+            let errors: Vec<f64> = c
+                .pinger
+                .series(count)
+                .iter()
+                .map(|took| to_ms(*took) - to_ms(c.normal) - delay)
+                .collect();
+            Accuracy::of(backend, delay, c.way, c.proto, &errors)
+        };
+        if !together {
+            return self.connections.iter_mut().map(one).collect();
+        }
+        thread::scope(|scope| {
+            let workers: Vec<_> =
+                self.connections.iter_mut().map(|c| scope.spawn(move || one(c))).collect();
+            workers.into_iter().map(|w| w.join().expect("a measuring thread")).collect()
+        })
+    }
+}
+
+/// Measures every backend that works here, and `tc … netem` itself where the
+/// kernel has it.
+pub fn measure(scale: f64) -> Vec<Accuracy> {
+    let mut all = Vec::new();
+    for backend in backends() {
+        eprintln!("accuracy of {backend} …");
+        all.extend(of_backend(&backend, scale));
+    }
+    if has_netem() {
+        eprintln!("accuracy of tc netem …");
+        all.extend(of_tc(scale));
+    }
+    all
+}
+
+fn backends() -> Vec<String> {
+    let world = World::with_peer();
+    let found = world.get("/v1/capabilities");
+    let kinds = found["kinds"].as_array().cloned().unwrap_or_default();
+    let latency = kinds.iter().find(|k| k["kind"] == "latency").cloned().unwrap_or_default();
+    let backends = latency["backends"].as_array().cloned().unwrap_or_default();
+    let usable = backends.iter().filter(|b| b["support"] == "yes");
+    usable.filter_map(|b| b["name"].as_str().map(str::to_owned)).collect()
+}
+
+fn of_backend(backend: &str, scale: f64) -> Vec<Accuracy> {
+    // edt only where an fq queue is; loopback has none.
+    let ways: &[Way] = if backend == "edt" { &[Way::Veth4, Way::Veth6] } else { &Way::ALL };
+    let world = World::prepared(true, faultd_tests::daemon::Home::new(), &[], |_, _| {
+        if backend == "edt" {
+            run(&format!("tc qdisc replace dev {HERE_DEV} root fq"));
+        }
+    });
+    let mut setting = Setting::new(&world, ways);
+    let dev = if backend == "edt" { format!("--dev {HERE_DEV}") } else { String::new() };
+    let mut all = Vec::new();
+    for (delay, count, together) in DELAYS {
+        let id = world.inject_id(&format!(
+            "latency --ms {delay} --backend {backend} --port {} {dev} --for 600s",
+            setting.ports
+        ));
+        all.extend(setting.measure(backend, delay, scaled(count, scale), together));
+        world.ctl(&format!("revert {id}")).ok();
+    }
+    all
+}
+
+/// The same on a bare netem, which shapes all that leaves the interface.
+fn of_tc(scale: f64) -> Vec<Accuracy> {
+    let world = World::with_peer();
+    let mut setting = Setting::new(&world, &[Way::Veth4, Way::Veth6]);
+    let mut all = Vec::new();
+    for (delay, count, together) in DELAYS {
+        run(&format!("tc qdisc replace dev {HERE_DEV} root netem delay {delay}ms limit 100000"));
+        all.extend(setting.measure("tc netem", delay, scaled(count, scale), together));
+    }
+    run(&format!("tc qdisc delete dev {HERE_DEV} root"));
+    all
+}
+
+fn has_netem() -> bool {
+    let _here = faultd_tests::Netns::enter();
+    succeeds("tc qdisc add dev lo root netem delay 1ms")
+}
+
+fn scaled(count: usize, scale: f64) -> usize {
+    ((count as f64 * scale) as usize).max(3)
+}

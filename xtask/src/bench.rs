@@ -1,0 +1,148 @@
+//! `cargo xtask bench net`: release builds, measured here or in a guest.
+
+use std::{
+    fs,
+    io::{Write, stdout},
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+use anyhow::{Context, Result, bail};
+use clap::Subcommand;
+use faultd_guest::{Event, Job, Task};
+
+use crate::{
+    binaries,
+    cmd::run,
+    paths::Paths,
+    vm::{
+        Payload,
+        kernel::{Kernel, Label},
+        run::Host,
+    },
+};
+
+/// In a guest under emulation, in milliseconds.
+const GUEST_LIMIT_MS: u64 = 3_600_000;
+
+/// What to measure.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// The network faults: accuracy, cost of a packet, of an injection, of doing nothing, and
+    /// throughput; beside netem where the kernel has it and beside a user-space proxy
+    Net {
+        /// In a guest with this kernel (6.1, 6.12, newest, stock); emulation makes it slow
+        #[arg(long, value_name = "KERNEL")]
+        vm: Option<String>,
+        /// A fraction of the samples, to try things out
+        #[arg(long, default_value_t = 1.0)]
+        scale: f64,
+    },
+}
+
+/// Builds, measures, prints the table and writes the JSON beside it.
+///
+/// # Errors
+/// If something does not build or cannot be measured. A promise that is broken is an exit code.
+pub fn bench(paths: &Paths, args: &Args) -> Result<ExitCode> {
+    let What::Net { vm, scale } = &args.what;
+    let programs = build(paths)?;
+    let dir = paths.target.join("bench");
+    fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
+    match vm {
+        None => here(&programs, &dir.join("net.json"), *scale),
+        Some(label) => {
+            let json = dir.join(format!("net-{label}.json"));
+            in_guest(paths, &programs, label, &json, *scale)
+        }
+    }
+}
+
+/// faultd, faultctl and the bench itself.
+fn build(paths: &Paths) -> Result<Vec<PathBuf>> {
+    const PACKAGES: [&str; 3] = ["faultd", "faultctl", "faultd-bench"];
+    let mut cargo = binaries::cargo(paths);
+    cargo.args(["build", "--quiet", "--release"]);
+    for package in PACKAGES {
+        cargo.args(["--package", package]);
+    }
+    run(&mut cargo)?;
+    Ok(PACKAGES.map(|name| paths.target.join("release").join(name)).into())
+}
+
+fn here(programs: &[PathBuf], json: &Path, scale: f64) -> Result<ExitCode> {
+    let [faultd, faultctl, bench] = programs else { bail!("three programs were built") };
+    let mut command = Command::new(bench);
+    command
+        .args(["net", "--command", &typed(None, scale), "--scale", &scale.to_string(), "--json"])
+        .arg(json)
+        .env("FAULTD_BIN", faultd)
+        .env("FAULTCTL_BIN", faultctl);
+    let status = command.status().context("could not run the bench")?;
+    println!("\nas JSON: {}", json.display());
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn in_guest(
+    paths: &Paths,
+    programs: &[PathBuf],
+    label: &str,
+    json: &Path,
+    scale: f64,
+) -> Result<ExitCode> {
+    let kernel: Label = label.parse().map_err(anyhow::Error::msg)?;
+    let kernel = Kernel::cached(&paths.vm_cache, kernel)
+        .with_context(|| format!("kernel {label} is not there: run `cargo xtask setup`"))?;
+    let host = Host::prepare(paths)?;
+    let payload = Payload::new(&host.scratch())?;
+    let mut job = Job { hostname: "faultd-vm".into(), ..Default::default() };
+    let slow = host.accel.slowness().to_string();
+    job.env.insert("FAULTD_TEST_SLOW".to_owned(), slow);
+    let mut argv = Vec::new();
+    for program in programs {
+        let inside = payload.program(program)?;
+        let name = program.file_name().unwrap_or_default().to_string_lossy().to_uppercase();
+        job.env.insert(format!("{name}_BIN"), inside.clone());
+        argv = vec![inside];
+    }
+    let scale_text = scale.to_string();
+    let command = typed(Some(label), scale);
+    let options = ["net", "--command", &command, "--scale", &scale_text, "--json", "-"];
+    argv.extend(options.map(str::to_owned));
+    job.tasks = vec![Task { name: "bench".into(), argv, timeout_ms: GUEST_LIMIT_MS, stream: true }];
+    eprintln!("in a guest with Linux {} ({:?})", kernel.release, host.accel);
+    let mut said = String::new();
+    let report = host.run(&kernel, &payload.image()?, &job, |event| {
+        if let Event::Output { text } = event {
+            said.push_str(text);
+        }
+    })?;
+    if let Some(died) = report.died {
+        bail!("the guest died: {}\n{}", died.reason, died.console);
+    }
+    let (table, figures): (Vec<&str>, Vec<&str>) = said.lines().partition(|l| !l.starts_with('{'));
+    // A closed pipe is the reader's business.
+    let _ = writeln!(stdout(), "{}", table.join("\n"));
+    let figures = figures.last().context("the bench in the guest gave no figures")?;
+    fs::write(json, figures).with_context(|| json.display().to_string())?;
+    println!("\nas JSON: {}", json.display());
+    let passed = report.done.iter().all(|(_, outcome)| outcome.passed());
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The command as it was typed, for the report.
+fn typed(vm: Option<&str>, scale: f64) -> String {
+    let vm = vm.map_or_else(String::new, |label| format!(" --vm {label}"));
+    let scale = if (scale - 1.0).abs() < f64::EPSILON {
+        String::new()
+    } else {
+        format!(" --scale {scale}")
+    };
+    format!("cargo xtask bench net{vm}{scale}")
+}
