@@ -40,7 +40,7 @@ pub(crate) fn in_range(field: &str, value: f64, low: f64, high: f64) -> Result<(
     if value >= low && value <= high {
         return Ok(());
     }
-    Err(Invalid::new(field, format!("must be between {low} and {high}, got {value}")))
+    Err(Invalid::new(field, format!("must be between {low} and {high}, got {}", short(value))))
 }
 
 /// Checks a percentage: above 0, at most 100.
@@ -48,5 +48,13 @@ pub(crate) fn percent(field: &str, value: f64) -> Result<(), Invalid> {
     if value > 0.0 && value <= 100.0 {
         return Ok(());
     }
-    Err(Invalid::new(field, format!("must be above 0 and at most 100, got {value}")))
+    Err(Invalid::new(field, format!("must be above 0 and at most 100, got {}", short(value))))
+}
+
+/// `1e300` rather than three hundred digits.
+fn short(value: f64) -> String {
+    if value.is_finite() && (value.abs() >= 1e15 || (value != 0.0 && value.abs() < 1e-9)) {
+        return format!("{value:e}");
+    }
+    value.to_string()
 }

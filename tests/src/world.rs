@@ -92,6 +92,16 @@ impl World {
         assert!(left.is_empty(), "left behind after {limit:?}:\n{}", left.join("\n"));
     }
 
+    /// What differs from before, once the kernel has had the time to settle;
+    /// processes of the daemon's included.
+    pub fn left_behind(&self) -> Vec<String> {
+        let mut left = self.before.settle(&self.here, &self.peers, SETTLE);
+        if self.daemon.is_none() {
+            left.extend(self.home.processes().iter().map(|pid| format!("process {pid}")));
+        }
+        left
+    }
+
     /// Whether anything at all differs from before, at this moment.
     pub fn is_clean_now(&self) -> bool {
         Snapshot::take(&self.here, &self.peers).differences(&self.before).is_empty()

@@ -3,6 +3,7 @@
 mod bench;
 mod binaries;
 mod cmd;
+mod demo;
 mod fuzz;
 mod lint;
 mod paths;
@@ -46,6 +47,8 @@ enum Task {
     Tidy,
     /// Run every fuzz target for a while
     Fuzz(fuzz::Args),
+    /// Show the main job: three faults on a real server, measured from outside
+    Demo(demo::Args),
     /// Run a command in a guest, with the current build
     Vm(vm::cli::Args),
 }
@@ -71,6 +74,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Lint => lint::lint(&paths)?,
         Task::Tidy => tidy::tidy(&paths)?,
         Task::Fuzz(args) => fuzz::fuzz(&paths, &args)?,
+        Task::Demo(args) => return demo::demo(&paths, &args),
         Task::Vm(args) => return vm::cli::vm(&paths, &args),
     }
     Ok(ExitCode::SUCCESS)

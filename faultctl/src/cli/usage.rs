@@ -108,6 +108,9 @@ fn validation(error: &clap::Error) -> String {
     {
         return format!("{arg} must be between {low} and {high}, got {value}");
     }
+    if source_text.contains("too large") {
+        return format!("{arg} is too large: {value}");
+    }
     if source.is::<ParseIntError>() || source_text.contains("digit") {
         return format!("{arg} takes a whole number, got {value:?}");
     }

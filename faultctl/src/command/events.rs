@@ -17,7 +17,11 @@ const TICK: Duration = Duration::from_millis(100);
 pub fn run(cx: &mut Context, follow: bool) -> Result<(), Failure> {
     let client = cx.client()?;
     if !follow {
-        return client.events(false)?.try_for_each(|event| print(cx, &event?));
+        let mut events = client.events(false)?.peekable();
+        if events.peek().is_none() && !cx.out.wants_json() {
+            cx.say("no event yet");
+        }
+        return events.try_for_each(|event| print(cx, &event?));
     }
     let interrupt = Interrupt::install()?;
     let mut events = client.events(true)?;

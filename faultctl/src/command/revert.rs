@@ -77,7 +77,10 @@ fn results(client: &Client, ids: &[String], all: bool) -> Result<Vec<Answer>, Fa
 
 fn print(cx: &mut Context, outcome: &Outcome, all: bool) -> Result<(), Failure> {
     for failed in &outcome.failed {
-        cx.complain(&format!("{}: {}", failed.id, failed.error));
+        match failed.error.contains(&failed.id) {
+            true => cx.complain(&failed.error),
+            false => cx.complain(&format!("{}: {}", failed.id, failed.error)),
+        }
     }
     if cx.out.wants_json() {
         return cx.out.document(outcome);

@@ -101,10 +101,10 @@ pub fn lasted(fault: &Fault) -> Option<String> {
     Some(time::span(std::time::Duration::from_nanos(nanos)))
 }
 
-/// A row a fault.
+/// A row a fault; with a column for labels where there are any.
 pub fn table(faults: &[Fault], now: Timestamp) -> Table {
     use Align::{Left, Right};
-    let mut table = Table::with_heading(&[
+    let mut columns = vec![
         ("ID", Left),
         ("KIND", Left),
         ("PARAMS", Left),
@@ -114,7 +114,11 @@ pub fn table(faults: &[Fault], now: Timestamp) -> Table {
         ("LEFT", Right),
         ("MATCHED", Right),
         ("AFFECTED", Right),
-    ]);
+    ];
+    if faults.iter().any(|fault| fault.label.is_some()) {
+        columns.push(("LABEL", Left));
+    }
+    let mut table = Table::with_heading(&columns);
     for fault in faults {
         let params = params(fault.kind, &fault.params);
         table.row([
@@ -127,6 +131,7 @@ pub fn table(faults: &[Fault], now: Timestamp) -> Table {
             left(fault, now).into(),
             fault.counters.matched.to_string().into(),
             fault.counters.affected.to_string().into(),
+            fault.label.as_deref().unwrap_or_default().into(),
         ]);
     }
     table

@@ -66,7 +66,7 @@ impl Table {
         Self { indent, ..self }
     }
 
-    /// Adds a row.
+    /// Adds a row; cells beyond the last column are left out.
     pub fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
         let mut cells: Vec<Cell> = cells.into_iter().collect();
         cells.resize_with(self.align.len(), || Cell::from(""));

@@ -29,6 +29,15 @@ f-aaaaaa  partition  -                     all traffic  active  tc          1m 0
 }
 
 #[test]
+fn labels_are_listed_where_there_are_any() {
+    let labelled = with(active(), json!({"label": "canary"}));
+    let fake = Fake::new().on("GET /v1/faults", 200, &json!({"faults": [partition(), labelled]}));
+    let stdout = fake.run(&["list"]).stdout;
+    let ends: Vec<&str> = stdout.lines().map(|l| l.split_whitespace().last().unwrap()).collect();
+    assert_eq!(ends, ["LABEL", "7", "canary"]);
+}
+
+#[test]
 fn list_all_tells_how_faults_ended() {
     let faults = json!({"faults": [ended("lease_lost")]});
     let fake = Fake::new().on("GET /v1/faults?all=true", 200, &faults);

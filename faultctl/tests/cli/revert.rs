@@ -22,7 +22,7 @@ f-over was over already (expired): latency --ms 500 --jitter 20 on --port 8080
 ";
     assert_eq!(ran.stdout, expected);
     let expected = "\
-error: f-nope: there is no fault f-nope
+error: there is no fault f-nope
 error: f-stuck: not taken back completely: lo: busy
 ";
     assert_eq!(ran.stderr, expected);

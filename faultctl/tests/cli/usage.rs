@@ -54,6 +54,11 @@ const WRONG: &[(&str, &str)] = &[
     ("inject latency --ms 5 --zzz", "there is no option --zzz"),
     ("inject latency --ms 5 8080", "\"8080\" is one argument too many"),
     ("inject latency --ms 5 --seed -1", "--seed takes a whole number, got \"-1\""),
+    (
+        "inject latency --ms 5 --seed 99999999999999999999",
+        "--seed is too large: 99999999999999999999",
+    ),
+    ("inject latency --ms 1e300", "--ms must be between 0.01 and 60000, got 1e300"),
     ("inject latency --ms 5 --port 0", "--port takes ports between 1 and 65535, got \"0\""),
     ("inject latency --ms 5 --port -1", "--port takes ports between 1 and 65535, got \"-1\""),
     (

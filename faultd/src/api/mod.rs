@@ -19,6 +19,8 @@ mod peer;
 mod problem;
 mod routes;
 mod serve;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

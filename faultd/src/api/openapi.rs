@@ -33,7 +33,9 @@ fn generate() -> Value {
     let mut components = schemas.take_definitions(true);
     // `params` of a request depends on its kind; the types say "any object".
     for kind in Kind::ALL {
-        components.insert(format!("Params.{kind}"), bare(Params::schema(*kind)));
+        let mut schema = Params::schema(*kind);
+        components.extend(take_definitions(&mut schema));
+        components.insert(format!("Params.{kind}"), schema);
     }
     json!({
         "openapi": "3.1.0",
@@ -123,10 +125,36 @@ fn operation_id(route: &Route) -> String {
     verb.to_owned() + &words.map(capital).collect::<String>()
 }
 
-/// A schema without the `$schema` of a document of its own.
-fn bare(mut schema: Value) -> Value {
+/// Makes a schema that is a document of its own part of this one; returns the
+/// definitions that it brought along.
+fn take_definitions(schema: &mut Value) -> Map<String, Value> {
+    let mut definitions = Map::new();
     if let Some(object) = schema.as_object_mut() {
         object.remove("$schema");
+        if let Some(Value::Object(own)) = object.remove("$defs") {
+            definitions = own;
+        }
     }
-    schema
+    definitions.values_mut().for_each(redirect);
+    redirect(schema);
+    definitions
+}
+
+/// Lets references to a schema's own definitions lead to the components.
+fn redirect(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let own = value.as_str().and_then(|target| target.strip_prefix("#/$defs/"));
+                match own {
+                    Some(own) if name == "$ref" => {
+                        *value = format!("#/components/schemas/{own}").into();
+                    }
+                    _ => redirect(value),
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(redirect),
+        _ => {}
+    }
 }

@@ -13,6 +13,7 @@ pub mod netlink;
 pub mod netns;
 pub mod probe;
 pub mod process;
+pub mod residue;
 pub mod sockets;
 pub mod ssh;
 pub mod sysctl;

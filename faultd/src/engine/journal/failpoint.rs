@@ -1,15 +1,16 @@
 //! Kills the daemon at a chosen journal write, for crash tests.
 //!
 //! `FAULTD_FAILPOINT=journal:N:before|after`: SIGKILL at the N-th write of the
-//! process, counted from 1. Compiled in with the `failpoints` feature only.
+//! process, counted from 1. Compiled in for unit tests and with the `failpoints`
+//! feature only.
 
-#[cfg(not(feature = "failpoints"))]
+#[cfg(not(any(test, feature = "failpoints")))]
 mod imp {
     pub(in super::super) fn before_write() {}
     pub(in super::super) fn after_write() {}
 }
 
-#[cfg(feature = "failpoints")]
+#[cfg(any(test, feature = "failpoints"))]
 mod imp {
     use std::sync::{
         OnceLock,

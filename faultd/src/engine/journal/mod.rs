@@ -17,6 +17,8 @@
 //! and a reboot takes every effect of the kernel away anyway, which is why
 //! entries from another boot are dropped.
 
+#[cfg(test)]
+mod crash_tests;
 mod failpoint;
 mod file;
 mod replay;

@@ -30,7 +30,7 @@ use nix::{
     sys::socket::{AddressFamily, SockFlag, SockType, socket},
 };
 
-pub use reference::NetnsRef;
+pub use reference::{NetnsRef, all};
 
 /// Where named namespaces are mounted: ip-netns(8), then Docker's own folder.
 const NAMED_DIRS: [&str; 2] = ["/run/netns", "/run/docker/netns"];

@@ -1,6 +1,7 @@
 //! Finding a network namespace again: what the undo journal keeps of it.
 
 use std::{
+    collections::BTreeMap,
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -83,9 +84,32 @@ fn children(dir: &str) -> impl Iterator<Item = PathBuf> + use<> {
     fs::read_dir(dir).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()))
 }
 
+/// Every network namespace in sight: this thread's, those of processes and
+/// their threads, and those that are mounted. By inode number.
+///
+/// One that only a descriptor holds is not among them.
+pub fn all() -> Vec<Netns> {
+    let mut found: BTreeMap<u64, Netns> = BTreeMap::new();
+    if let Ok(own) = Netns::current() {
+        found.insert(own.ino(), own);
+    }
+    let by_thread = pids().into_iter().flat_map(|pid| children(&format!("/proc/{pid}/task")));
+    let paths = mounted_namespaces().into_iter().chain(by_thread.map(|task| task.join("ns/net")));
+    for path in paths {
+        // The stat is far cheaper than opening each.
+        let Ok(ino) = fs::metadata(&path).map(|m| m.ino()) else { continue };
+        if !found.contains_key(&ino)
+            && let Ok(netns) = Netns::at(&path)
+        {
+            found.insert(netns.ino(), netns);
+        }
+    }
+    found.into_values().collect()
+}
+
 /// Paths under which network namespaces are mounted (`ip netns`, container
 /// runtimes), from mountinfo: their root is `net:[INODE]`, proc_pid_mountinfo(5).
-pub(in crate::host) fn mounted_namespaces() -> Vec<PathBuf> {
+fn mounted_namespaces() -> Vec<PathBuf> {
     let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     parse_mounted_namespaces(&mountinfo)
 }
@@ -102,7 +126,7 @@ fn parse_mounted_namespaces(mountinfo: &str) -> Vec<PathBuf> {
 }
 
 /// Undoes the octal escapes of mountinfo (`\040` for a space).
-pub(in crate::host) fn unescape(field: &str) -> PathBuf {
+fn unescape(field: &str) -> PathBuf {
     use std::os::unix::ffi::OsStringExt;
     let bytes = field.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());

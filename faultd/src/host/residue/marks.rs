@@ -1,0 +1,131 @@
+//! What bears faultd's marks.
+
+use std::{fmt, io};
+
+use super::{bpf, netns::classifiers};
+use crate::host::{
+    cgroup::Mounts,
+    links,
+    netns::{self, Netns},
+    tc::{Handle, Tc},
+};
+
+/// How faultd's own things are told from other people's.
+#[derive(Debug, Clone, Copy)]
+pub struct Marks<'a> {
+    /// Major number of its root qdiscs.
+    pub qdisc_major: u16,
+    /// Names of its BPF programs, at most 15 bytes each (the kernel cuts them
+    /// there); a name alone is not enough…
+    pub programs: &'a [&'a str],
+    /// …so its programs also use a map of this name, at most 15 bytes.
+    pub map: &'a str,
+    /// How the names of its interfaces start.
+    pub interface_prefix: &'a str,
+    /// How the names of its control groups start.
+    pub cgroup_prefix: &'a str,
+}
+
+/// Something that bears faultd's marks.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Trace {
+    /// What it is and where.
+    pub what: String,
+    /// The processes that hold it open; empty for what nobody holds, and for
+    /// what cannot be held.
+    pub holders: Vec<u32>,
+    /// Whether it could be held: then, without holders, it was left behind.
+    pub can_be_held: bool,
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        match self.holders.as_slice() {
+            [] if self.can_be_held => f.write_str(" (held by nobody)"),
+            [] => Ok(()),
+            holders => {
+                let list = holders.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+                write!(f, " (held by process {list})")
+            }
+        }
+    }
+}
+
+/// Everything that bears the marks, held by a living daemon or not.
+///
+/// # Errors
+/// When the kernel may not be asked; it takes root.
+pub fn traces(marks: &Marks<'_>) -> io::Result<Vec<Trace>> {
+    let mut found = programs(marks)?;
+    for netns in netns::all() {
+        // One that ends meanwhile took its things along.
+        found.extend(in_namespace(marks, &netns).unwrap_or_default());
+    }
+    for mount in Mounts::read()?.iter() {
+        super::walk(&mount.point, &mut |dir| {
+            let name = dir.file_name().unwrap_or_default().as_encoded_bytes();
+            if name.starts_with(marks.cgroup_prefix.as_bytes()) {
+                found.push(unheld(format!("control group {}", dir.display())));
+            }
+        });
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+fn unheld(what: String) -> Trace {
+    Trace { what, holders: Vec::new(), can_be_held: false }
+}
+
+fn programs(marks: &Marks<'_>) -> io::Result<Vec<Trace>> {
+    let ours: Vec<_> = crate::host::bpf::programs()?
+        .into_iter()
+        .filter(|p| marks.programs.contains(&p.name.as_str()))
+        .filter(|p| p.maps.iter().any(|m| m == marks.map))
+        .collect();
+    if ours.is_empty() {
+        return Ok(Vec::new());
+    }
+    let holders = bpf::holders();
+    let trace = |p: crate::host::bpf::LoadedProgram| Trace {
+        what: format!("BPF program {} (id {})", p.name, p.id),
+        holders: holders.get(&p.id).into_iter().flatten().copied().collect(),
+        can_be_held: true,
+    };
+    Ok(ours.into_iter().map(trace).collect())
+}
+
+fn in_namespace(marks: &Marks<'_>, netns: &Netns) -> io::Result<Vec<Trace>> {
+    let mut found = Vec::new();
+    let mut tc = Tc::open(netns)?;
+    let links = links::list(netns).map_err(io::Error::other)?;
+    let place = |ifindex: u32| {
+        let name = links.iter().find(|l| l.ifindex == ifindex).map(|l| l.name.as_str());
+        format!("{} in {netns}", name.unwrap_or("an interface"))
+    };
+    for link in links.iter().filter(|l| l.name.starts_with(marks.interface_prefix)) {
+        found.push(unheld(format!("interface {} in {netns}", link.name)));
+    }
+    for qdisc in tc.qdiscs(None)? {
+        if qdisc.parent == Handle::ROOT && qdisc.handle.major() == marks.qdisc_major {
+            found.push(unheld(format!(
+                "root qdisc {} {} on {}",
+                qdisc.kind,
+                qdisc.handle,
+                place(qdisc.ifindex)
+            )));
+        }
+    }
+    for link in &links {
+        for filter in classifiers(&mut tc, link.ifindex)? {
+            let name = filter.bpf_name.unwrap_or_default();
+            // Loaders add a file or section name to the program's.
+            let is_ours = |p: &&str| name == **p || name.starts_with(&format!("{p}:"));
+            if marks.programs.iter().any(is_ours) {
+                found.push(unheld(format!("classifier {name} on {}", place(link.ifindex))));
+            }
+        }
+    }
+    Ok(found)
+}
