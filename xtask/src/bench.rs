@@ -5,6 +5,7 @@ use std::{
     io::{Write, stdout},
     path::{Path, PathBuf},
     process::{Command, ExitCode},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -22,8 +23,8 @@ use crate::{
     },
 };
 
-/// In a guest under emulation, in milliseconds.
-const GUEST_LIMIT_MS: u64 = 3_600_000;
+/// In a guest under emulation.
+const GUEST_LIMIT: Duration = Duration::from_secs(3600);
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
@@ -115,10 +116,11 @@ fn in_guest(
     let command = typed(Some(label), scale);
     let options = ["net", "--command", &command, "--scale", &scale_text, "--json", "-"];
     argv.extend(options.map(str::to_owned));
-    job.tasks = vec![Task { name: "bench".into(), argv, timeout_ms: GUEST_LIMIT_MS, stream: true }];
+    let timeout_ms = GUEST_LIMIT.as_millis() as u64;
+    job.tasks = vec![Task { name: "bench".into(), argv, timeout_ms, stream: true }];
     eprintln!("in a guest with Linux {} ({:?})", kernel.release, host.accel);
     let mut said = String::new();
-    let report = host.run(&kernel, &payload.image()?, &job, |event| {
+    let report = host.run(&kernel, &payload.image()?, &job, 2 * GUEST_LIMIT, |event| {
         if let Event::Output { text } = event {
             said.push_str(text);
         }

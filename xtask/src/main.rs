@@ -47,6 +47,8 @@ enum Task {
     Tidy,
     /// Run every fuzz target for a while
     Fuzz(fuzz::Args),
+    /// Measure what is promised, with release builds
+    Bench(bench::Args),
     /// Show the main job: three faults on a real server, measured from outside
     Demo(demo::Args),
     /// Run a command in a guest, with the current build
@@ -74,6 +76,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Lint => lint::lint(&paths)?,
         Task::Tidy => tidy::tidy(&paths)?,
         Task::Fuzz(args) => fuzz::fuzz(&paths, &args)?,
+        Task::Bench(args) => return bench::bench(&paths, &args),
         Task::Demo(args) => return demo::demo(&paths, &args),
         Task::Vm(args) => return vm::cli::vm(&paths, &args),
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use faultd_tests::{
     Netns,
-    traffic::{BulkSink, bulk_rate},
+    traffic::{BulkSource, bulk_rate},
 };
 
 use crate::{
@@ -20,11 +20,11 @@ fn bulk_through_one_millisecond() {
     let time = Duration::from_secs(2);
     let mut shares = Vec::new();
     for address in ["127.0.0.1:0", "[::1]:0", "127.0.0.1:0"] {
-        let sink = BulkSink::bind(address);
-        let bare = bulk_rate(&sink, sink.address(), time);
-        let which = Match::To(sink.address().port());
+        let source = BulkSource::bind(address);
+        let bare = bulk_rate(source.address(), time);
+        let which = Match::From(source.address().port());
         let running = Running::new().egress("lo", which, Duration::from_millis(1));
-        let through = bulk_rate(&sink, sink.address(), time);
+        let through = bulk_rate(source.address(), time);
         let stats = running.line.stats(SLOT);
         println!(
             "bare {:.2} Gbit/s, through 1 ms {:.2} Gbit/s: {:.0} %; {stats:?}",
