@@ -41,6 +41,13 @@ impl Step for Compiler {
                 Err(error) => tried.push(format!("{}: {error:#}", attempt.describe())),
             }
         }
+        if tried.is_empty() {
+            let (major, minor) = toolchain::OLDEST;
+            bail!(
+                "the apt sources have no Rust {major}.{minor} or newer (Debian stable has one \
+                 among its security updates), and there is no rustup: add either"
+            );
+        }
         bail!("no way to get one worked:\n    {}", tried.join("\n    "))
     }
 }

@@ -49,8 +49,8 @@ pub fn run<'a>(
 fn run_executable(executable: &Executable, filter: &str, report: &mut Report) -> Vec<String> {
     // The executable knows the test's own name alone.
     let filter = if executable.name.contains(filter) { "" } else { filter };
-    let mut command = command(&executable.path, &["--show-output", filter]);
-    command.current_dir(&executable.dir);
+    let mut command = command(&executable.path, &["--show-output"]);
+    command.args(Some(filter).filter(|f| !f.is_empty())).current_dir(&executable.dir);
     let task = Task {
         name: executable.name.clone(),
         argv: vec![executable.path.display().to_string()],
@@ -64,7 +64,8 @@ fn run_executable(executable: &Executable, filter: &str, report: &mut Report) ->
 
 fn doc_tests(paths: &Paths, filter: &str, report: &mut Report) -> Result<()> {
     let mut cargo = binaries::cargo(paths);
-    cargo.args(["test", "--quiet", "--doc", "--features", "faultd/failpoints", "--", filter]);
+    cargo.args(["test", "--quiet", "--doc", "--features", "faultd/failpoints", "--"]);
+    cargo.args(Some(filter).filter(|f| !f.is_empty()));
     // One line for each test, instead of cargo's dots for quiet runs.
     let done = output(cargo.args(["--show-output", "--format", "pretty"]))?;
     let text = String::from_utf8_lossy(&done.stdout).into_owned();
