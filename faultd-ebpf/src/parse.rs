@@ -231,12 +231,15 @@ fn fragment_ports(skb: *mut __sk_buff, transport: &Transport, packet: &mut Packe
         return;
     }
     let Some([a, b, c, d]) = load::<4>(skb, transport.offset) else { return };
-    packet.ports =
+    let ports =
         Ports { source: u16::from_be_bytes([a, b]), destination: u16::from_be_bytes([c, d]) };
-    packet.flags |= HAS_PORTS;
+    // From the stack: before 6.2 the verifier takes no other memory of the
+    // caller's for a map's value (`map_key_value_types`, kernel/bpf/verifier.c).
     // An LRU map always finds room; should it not, the rest of this datagram
     // counts as having no ports.
-    let _ = FRAGMENTS.insert(&key, &packet.ports, 0);
+    let _ = FRAGMENTS.insert(&key, &ports, 0);
+    packet.ports = ports;
+    packet.flags |= HAS_PORTS;
 }
 
 /// Ports of servers, relays and clients (RFC 2131, RFC 8415). The source port
