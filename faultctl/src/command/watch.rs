@@ -35,21 +35,23 @@ pub fn run(cx: &mut Context, id: Option<&str>) -> Result<(), Failure> {
     }
     let mut view = View::new(cx);
     let begin = Instant::now();
-    loop {
-        let now = now();
-        view.show(cx, &faults, now)?;
+    let mut seconds = 0;
+    view.show(cx, &faults, now())?;
+    while faults.iter().any(|fault| fault.state != State::Ended) {
         cx.out.flush()?;
         faults.retain(|fault| fault.state != State::Ended);
-        if faults.is_empty() {
-            break;
-        }
         // On the second, counted from the beginning: slow answers do not add up.
         let second = SECOND - Duration::from_nanos(begin.elapsed().subsec_nanos().into());
-        let end = faults.iter().map(|f| time::left(now, f.expires_at) + AFTER_THE_END).min();
+        let end = faults.iter().map(|f| time::left(now(), f.expires_at) + AFTER_THE_END).min();
         if interrupt.within(end.map_or(second, |end| end.min(second)))?.is_some() {
             break;
         }
         faults = refreshed(&client, &faults, id)?;
+        let over = faults.iter().any(|fault| fault.state == State::Ended);
+        if over || begin.elapsed().as_secs() > seconds {
+            seconds = begin.elapsed().as_secs();
+            view.show(cx, &faults, now())?;
+        }
     }
     view.end(cx, id, &client)
 }

@@ -17,13 +17,19 @@ pub fn local_ms(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%F %H:%M:%S%.3f").to_string()
 }
 
-/// `450ms`, `9.8s`, `48s`, `5m 03s`, `1h 30m`.
+/// `450ms`, `9.8s`, `48s`, `5m 03s`, `1h 30m`: rounded to what is shown.
 pub fn span(span: Duration) -> String {
-    let secs = span.as_secs();
+    let ms = span.as_millis();
+    if ms < 1000 {
+        return format!("{ms}ms");
+    }
+    let tenths = (ms + 50) / 100;
+    if tenths < 100 {
+        return format!("{}.{}s", tenths / 10, tenths % 10);
+    }
+    let secs = (ms + 500) / 1000;
     match secs {
-        0 => format!("{}ms", span.as_millis()),
-        1..=9 => format!("{}.{}s", secs, span.subsec_millis() / 100),
-        10..=59 => format!("{secs}s"),
+        0..=59 => format!("{secs}s"),
         60..=3599 => format!("{}m {:02}s", secs / 60, secs % 60),
         3600..=86_399 => format!("{}h {:02}m", secs / 3600, secs % 3600 / 60),
         _ => format!("{}d {:02}h", secs / 86_400, secs % 86_400 / 3600),
@@ -44,8 +50,11 @@ mod tests {
         for (ms, text) in [
             (0, "0ms"),
             (450, "450ms"),
-            (9_870, "9.8s"),
-            (48_000, "48s"),
+            (1_000, "1.0s"),
+            (9_870, "9.9s"),
+            (9_960, "10s"),
+            (19_990, "20s"),
+            (59_600, "1m 00s"),
             (303_000, "5m 03s"),
             (5_400_000, "1h 30m"),
             (100_800_000, "1d 04h"),

@@ -180,7 +180,7 @@ pub fn problem(kind: &str, status: u16, detail: &str) -> Value {
 /// An active latency fault with a minute left.
 pub fn active() -> Value {
     let now = Timestamp::now();
-    let expires = now + SignedDuration::from_millis(60_900);
+    let expires = now + SignedDuration::from_millis(60_400);
     json!({
         "id": "f-7k2m9q", "kind": "latency", "params": {"ms": 500.0, "jitter_ms": 20.0},
         "target": {"port": 8080}, "state": "active", "backend": "delay-line", "label": null,
