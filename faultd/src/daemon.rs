@@ -9,6 +9,7 @@ use std::{
     fs,
     io::Write,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -28,6 +29,9 @@ use crate::{
     },
     fault,
 };
+
+/// Threads that plan end when there was nothing to plan for this long.
+const PLANNER_KEEP_ALIVE: Duration = Duration::from_secs(1);
 
 /// Where the daemon finds and keeps things.
 #[derive(Debug, Clone)]
@@ -63,7 +67,10 @@ pub fn run(paths: &Paths) -> anyhow::Result<()> {
     let audit = Audit::open(state_dir.path()).context("audit file")?;
     // One thread: the API waits more than it works, and what works has
     // threads of its own (the executor, planners, delay lines).
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .thread_keep_alive(PLANNER_KEEP_ALIVE)
+        .build()?;
     runtime.block_on(serve(&config, &state_dir, listener, journal, audit))
 }
 

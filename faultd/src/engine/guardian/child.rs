@@ -15,7 +15,6 @@ use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{
-        mman::{MlockAllFlags, mlockall},
         signal::{SigHandler, Signal, signal},
         time::TimeSpec,
         timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
@@ -58,6 +57,7 @@ pub fn run(state_dir: &Path, generation: u64) -> io::Result<ExitCode> {
         failures: 0,
     };
     protect();
+    guardian.warm_up()?;
     ready()?;
     guardian.watch()
 }
@@ -74,10 +74,14 @@ fn detach() {
 }
 
 /// Out of the way of the out-of-memory killer and of swapping, as far as this
-/// process may; the systemd unit grants both.
+/// process may; the systemd unit grants both. Pages stay once they were used,
+/// and `warm_up` uses those that matter: locking the whole executable would
+/// take many times the memory.
 fn protect() {
     let _ = fs::write("/proc/self/oom_score_adj", "-1000");
-    let _ = mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE);
+    let what = libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT;
+    // SAFETY: mlockall(2) takes no pointers and changes no content.
+    let _ = unsafe { libc::mlockall(what) };
 }
 
 /// Tells the daemon that it is guarded from now on.
@@ -117,6 +121,14 @@ impl Guardian {
                 self.replay_overdue(now);
             }
         }
+    }
+
+    /// Goes the way of a replay once, with nothing overdue.
+    fn warm_up(&mut self) -> io::Result<()> {
+        self.reserve.ensure();
+        let report = replay(&self.journal, Some(self.generation), Which::Overdue(0))?;
+        self.due = report.next_boot_ns.map(|at| at.saturating_add(GRACE_NS));
+        Ok(())
     }
 
     fn arm(&self) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! Kills the daemon at a chosen journal write, for crash tests.
 //!
-//! `FAULTD_FAILPOINT=journal:N:before|after`: SIGKILL at the N-th write of the
-//! process, counted from 1. Compiled in for unit tests and with the `failpoints`
+//! `FAULTD_FAILPOINT=journal:N:before|after`: SIGKILL at the N-th write of an
+//! entry, counted from 1. Compiled in for unit tests and with the `failpoints`
 //! feature only.
 
 #[cfg(not(any(test, feature = "failpoints")))]

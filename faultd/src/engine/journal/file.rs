@@ -163,7 +163,7 @@ impl JournalFile {
         slot[16..16 + len].copy_from_slice(&id[..len]);
         let crc = crc32fast::hash(&slot[..SLOT_BYTES - 4]);
         slot[SLOT_BYTES - 4..].copy_from_slice(&crc.to_le_bytes());
-        self.write(0, &slot)
+        self.file.write_all_at(&slot, 0)
     }
 
     /// Every pending entry, in the order of their positions.
@@ -230,6 +230,7 @@ impl JournalFile {
         self.write(slot, &mark.encode(seq))
     }
 
+    /// Every write of an entry; those of the header belong to the start.
     fn write(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
         failpoint::before_write();
         self.file.write_all_at(bytes, (slot * SLOT_BYTES) as u64)?;
