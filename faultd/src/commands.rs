@@ -7,7 +7,7 @@ use std::{
     process::ExitCode,
 };
 
-use crate::{config::Config, engine::recover};
+use crate::{config::Config, engine::recover, fault, host::residue};
 
 /// `faultd recover`: takes back what a dead daemon left, and says what.
 ///
@@ -24,7 +24,19 @@ pub fn recover(state_dir: &Path) -> anyhow::Result<ExitCode> {
     if report.entries.is_empty() {
         say(format_args!("nothing to undo"));
     }
+    tell_orphans();
     Ok(ExitCode::from(u8::from(report.failed().next().is_some())))
+}
+
+/// Warns of what bears faultd's marks although no faultd is there: its journal
+/// must have been lost. Nothing is done about it, as it is not known how the
+/// host was before.
+fn tell_orphans() {
+    // Without root there is nothing to see, nor was anything undone.
+    let Ok(traces) = residue::traces(&fault::net::MARKS) else { return };
+    for orphan in residue::orphans(&traces) {
+        let _ = writeln!(io::stderr(), "faultd: left behind, and in no journal: {orphan}");
+    }
 }
 
 /// `faultd check-config`: whether the daemon would take a policy file.

@@ -7,6 +7,7 @@ mod hits;
 mod latency;
 pub mod line;
 mod loss;
+mod marks;
 mod partition;
 pub mod plane;
 mod qdisc;
@@ -17,6 +18,7 @@ mod target;
 
 pub use latency::Latency;
 pub use loss::Loss;
+pub use marks::MARKS;
 pub use partition::Partition;
 pub use plane::LoadOptions;
 pub use space::{Net, NetError};

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Major number of our root qdiscs; the undo deletes no other.
-const ROOT_MAJOR: u16 = 0xfa17;
+pub const ROOT_MAJOR: u16 = 0xfa17;
 /// `TCQ_PRIO_BANDS`, Linux include/uapi/linux/pkt_sched.h: bands of a prio.
 const BANDS: u16 = 16;
 /// Packets that may wait in a queue of ours: nothing may be lost for want of

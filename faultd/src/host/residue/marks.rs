@@ -18,8 +18,8 @@ pub struct Marks<'a> {
     /// Names of its BPF programs, at most 15 bytes each (the kernel cuts them
     /// there); a name alone is not enough…
     pub programs: &'a [&'a str],
-    /// …so its programs also use a map of this name, at most 15 bytes.
-    pub map: &'a str,
+    /// …so each also uses a map of one of these names, at most 15 bytes.
+    pub maps: &'a [&'a str],
     /// How the names of its interfaces start.
     pub interface_prefix: &'a str,
     /// How the names of its control groups start.
@@ -52,6 +52,15 @@ impl fmt::Display for Trace {
     }
 }
 
+/// What of `traces` was left behind: what somebody could hold and nobody does.
+/// What cannot be held (a qdisc, a classifier) counts only while no program is
+/// held, as it may be in use by the daemon that holds that.
+pub fn orphans(traces: &[Trace]) -> Vec<&Trace> {
+    let alive = traces.iter().any(|t| !t.holders.is_empty());
+    let is_orphan = |t: &&Trace| t.holders.is_empty() && (t.can_be_held || !alive);
+    traces.iter().filter(is_orphan).collect()
+}
+
 /// Everything that bears the marks, held by a living daemon or not.
 ///
 /// # Errors
@@ -82,7 +91,7 @@ fn programs(marks: &Marks<'_>) -> io::Result<Vec<Trace>> {
     let ours: Vec<_> = crate::host::bpf::programs()?
         .into_iter()
         .filter(|p| marks.programs.contains(&p.name.as_str()))
-        .filter(|p| p.maps.iter().any(|m| m == marks.map))
+        .filter(|p| p.maps.iter().any(|m| marks.maps.contains(&m.as_str())))
         .collect();
     if ours.is_empty() {
         return Ok(Vec::new());

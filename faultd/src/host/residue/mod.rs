@@ -17,7 +17,7 @@ use std::{
     path::Path,
 };
 
-pub use marks::{Marks, Trace, traces};
+pub use marks::{Marks, Trace, orphans, traces};
 
 use super::{
     bpf::{LinkKind, LoadedLink},

@@ -12,7 +12,7 @@ use crate::host::{
 const MARKS: Marks<'_> = Marks {
     qdisc_major: 0xfa18,
     programs: &["fd_residue_test"],
-    map: "FD_NO_SUCH_MAP",
+    maps: &["FD_NO_SUCH_MAP"],
     interface_prefix: "fdresidue",
     cgroup_prefix: "fd-residue-test",
 };
@@ -130,4 +130,19 @@ fn a_program_shows_who_holds_it() {
     assert_eq!(trace.to_string(), "BPF program x (held by process 7)");
     let orphan = Trace { holders: vec![], ..trace };
     assert_eq!(orphan.to_string(), "BPF program x (held by nobody)");
+}
+
+#[test]
+fn what_a_living_daemon_may_use_is_no_orphan() {
+    let trace = |what: &str, holders: &[u32], can_be_held| Trace {
+        what: what.into(),
+        holders: holders.to_vec(),
+        can_be_held,
+    };
+    let (held, left) = (trace("held", &[7], true), trace("left", &[], true));
+    let qdisc = trace("qdisc", &[], false);
+    let all = [held.clone(), left.clone(), qdisc.clone()];
+    assert_eq!(orphans(&all), [&left]);
+    assert_eq!(orphans(&[left.clone(), qdisc.clone()]), [&left, &qdisc]);
+    assert!(orphans(&[held]).is_empty());
 }
