@@ -21,9 +21,10 @@ struct File {
 /// A rule looks at all files and returns what breaks it.
 type Rule = fn(&[File]) -> Vec<String>;
 
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 8] = [
     short_files,
     no_bare_allow,
+    no_bare_ignore,
     no_machine_paths,
     no_archive_hosts,
     no_unfinished_work,
@@ -88,6 +89,11 @@ fn no_bare_allow(files: &[File]) -> Vec<String> {
         let line = line.trim_start();
         line.starts_with(concat!("#[", "allow(")) || line.starts_with(concat!("#![", "allow("))
     })
+}
+
+fn no_bare_ignore(files: &[File]) -> Vec<String> {
+    let rule = "say why the test runs do not run it: #[ignore = …]";
+    lines(rust(files), rule, |line| line.trim_start().starts_with(concat!("#[", "ignore]")))
 }
 
 fn no_machine_paths(files: &[File]) -> Vec<String> {
@@ -156,12 +162,17 @@ mod tests {
     #[test]
     fn each_rule_can_fail_and_pass() {
         let page = file("faultd-api/catalog/disk-fill.md", "x\n");
-        let cases: [(Rule, File, File); 7] = [
+        let cases: [(Rule, File, File); 8] = [
             (short_files, file("a.rs", &"\n".repeat(601)), file("a.rs", &"\n".repeat(600))),
             (
                 no_bare_allow,
                 file("a.rs", concat!("#[", "allow(dead_code)]\n")),
                 file("a.rs", "#[expect(dead_code, reason = \"\")]\n"),
+            ),
+            (
+                no_bare_ignore,
+                file("a.rs", concat!("    #[", "ignore]\n")),
+                file("a.rs", "    #[ignore = \"a benchmark\"]\n"),
             ),
             (
                 no_machine_paths,

@@ -64,7 +64,11 @@ impl Step for GuestKernel {
             println!("         {meta} of {suite}");
             match self.fetch(&source.uri, &suite, &meta, source.signed_by.as_deref()) {
                 Ok(()) => return Ok(()),
-                Err(error) => tried.push(format!("{meta} of {suite}: {error:#}")),
+                Err(error) => {
+                    let why = format!("{meta} of {suite}: {error:#}");
+                    println!("         not there: {}", why.lines().next().unwrap_or_default());
+                    tried.push(why);
+                }
             }
         }
         bail!("no suite had it: {}", tried.join("; "))
@@ -113,7 +117,7 @@ fn places(label: Label, release: &Release) -> Vec<(String, String)> {
         ("debian", Label::V6_1) => vec![cloud("bookworm")],
         ("debian", Label::V6_12) => vec![cloud("trixie"), cloud("bookworm-backports")],
         ("debian", Label::Newest) => {
-            vec![cloud("sid"), cloud(&format!("{}-backports", release.codename))]
+            vec![cloud("sid"), cloud("testing"), cloud("stable-backports")]
         }
         ("debian", Label::Stock) => vec![cloud(&release.codename)],
         (_, Label::Newest) => own(format!("linux-image-generic-hwe-{}", release.version)),

@@ -74,11 +74,11 @@ impl Artifacts {
 }
 
 impl Executable {
-    /// Its tests, and which of them are `#[ignore]`d.
+    /// Its tests, without those that are `#[ignore]`d: helpers that a test starts, and benchmarks.
     ///
     /// # Errors
     /// If it does not run.
-    pub fn tests(&self, filter: &str) -> Result<Vec<(String, bool)>> {
+    pub fn tests(&self, filter: &str) -> Result<Vec<String>> {
         let list = |more: &[&str]| {
             capture(command(&self.path, &["--list", "--format", "terse"]).args(more))
         };
@@ -86,8 +86,8 @@ impl Executable {
         let ignored: Vec<_> = libtest::list(&ignored).collect();
         let tests = list(&[])?;
         Ok(libtest::list(&tests)
-            .filter(|test| self.full_name(test).contains(filter))
-            .map(|test| (test.to_owned(), ignored.contains(&test)))
+            .filter(|test| self.full_name(test).contains(filter) && !ignored.contains(test))
+            .map(str::to_owned)
             .collect())
     }
 

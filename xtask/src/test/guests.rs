@@ -14,7 +14,7 @@ use faultd_guest::{Event, Job, Outcome, Task};
 use super::{
     Tier,
     artifacts::Artifacts,
-    host::{LIMIT_MS, ONE_TEST, ignored_result},
+    host::{LIMIT_MS, ONE_TEST},
     report::{Report, TestResult, Verdict},
     unit::Left,
 };
@@ -59,7 +59,7 @@ pub fn run(
     };
     let payload = Payload::new(&host.scratch())?;
     let mut work = Work::default();
-    work.add_privileged(artifacts, filter, &payload, report)?;
+    work.add_privileged(artifacts, filter, &payload)?;
     work.add_left(left, &payload)?;
     if work.tasks.is_empty() {
         return Ok(());
@@ -138,17 +138,11 @@ impl Work {
         artifacts: &Artifacts,
         filter: &str,
         payload: &Payload,
-        report: &mut Report,
     ) -> Result<()> {
         for executable in &artifacts.privileged {
             let program = payload.program(&executable.path)?;
-            for (test, ignored) in executable.tests(filter)? {
-                let name = executable.full_name(&test);
-                if ignored {
-                    report.add(ignored_result(Tier::Vm, &name));
-                } else {
-                    self.tasks.push(task(name, &program, test));
-                }
+            for test in executable.tests(filter)? {
+                self.tasks.push(task(executable.full_name(&test), &program, test));
             }
         }
         Ok(())

@@ -6,7 +6,7 @@ use faultd_guest::{Task, run as run_task};
 use super::{
     Tier,
     artifacts::{Artifacts, Executable},
-    report::{Report, TestResult, Verdict},
+    report::{Report, TestResult},
 };
 use crate::cmd::command;
 
@@ -27,25 +27,11 @@ pub fn run(artifacts: &Artifacts, filter: &str, report: &mut Report) -> Result<(
         return Ok(());
     }
     for executable in &artifacts.privileged {
-        for (test, ignored) in executable.tests(filter)? {
-            report.add(if ignored {
-                ignored_result(Tier::Host, &executable.full_name(&test))
-            } else {
-                run_test(artifacts, executable, &test)?
-            });
+        for test in executable.tests(filter)? {
+            report.add(run_test(artifacts, executable, &test)?);
         }
     }
     Ok(())
-}
-
-/// What an `#[ignore]`d test amounts to.
-pub fn ignored_result(tier: Tier, name: &str) -> TestResult {
-    TestResult {
-        name: name.to_owned(),
-        verdict: Verdict::Skipped,
-        note: Some("marked #[ignore]".into()),
-        ..TestResult::cannot_run(tier, None, String::new())
-    }
 }
 
 fn run_test(artifacts: &Artifacts, executable: &Executable, test: &str) -> Result<TestResult> {

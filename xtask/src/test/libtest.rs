@@ -8,7 +8,7 @@ pub enum Line<'a> {
     /// `test NAME ... FAILED`
     Failed(&'a str),
     /// `test NAME ... ignored[, REASON]`
-    Ignored(&'a str, &'a str),
+    Ignored,
 }
 
 /// The verdicts in the output of a whole executable.
@@ -19,10 +19,7 @@ pub fn verdicts(output: &str) -> impl Iterator<Item = Line<'_>> {
         match verdict.trim() {
             "ok" => Some(Line::Ok(name)),
             "FAILED" => Some(Line::Failed(name)),
-            other => {
-                let reason = other.strip_prefix("ignored")?;
-                Some(Line::Ignored(name, reason.trim_start_matches([',', ' '])))
-            }
+            other => other.starts_with("ignored").then_some(Line::Ignored),
         }
     })
 }
@@ -53,15 +50,7 @@ mod tests {
     #[test]
     fn every_test_has_its_verdict() {
         let found: Vec<_> = verdicts(OUTPUT).collect();
-        assert_eq!(
-            found,
-            [
-                Line::Ok("a::b"),
-                Line::Failed("a::c"),
-                Line::Ignored("d", "needs a GPU"),
-                Line::Ok("e")
-            ]
-        );
+        assert_eq!(found, [Line::Ok("a::b"), Line::Failed("a::c"), Line::Ignored, Line::Ok("e")]);
     }
 
     #[test]

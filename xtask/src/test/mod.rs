@@ -5,7 +5,8 @@
 //!   that crashes or hangs does not take others along.
 //! - *vm*: the same executables in a guest of each kernel of the matrix.
 //!
-//! A unit test that skips itself for want of something in the running kernel is run again in the
+//! An `#[ignore]`d test is none: it is a helper that another test starts, or a benchmark, and
+//! `cargo xtask tidy` wants its reason. A unit test that skips itself for want of something in the running kernel is run again in the
 //! guests. A tier that cannot run and a test that skips itself are results too: they are shown, counted,
 //! and with `--deny-skips` they fail the run.
 
