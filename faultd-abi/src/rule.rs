@@ -6,10 +6,8 @@ use crate::{Address, Delay, Loss, Prefix, RULE_INTERFACES, RULE_PORT_RANGES, RUL
 pub const HOOK_TC_EGRESS: u8 = 1 << 0;
 /// Evaluated where packets arrive at an interface.
 pub const HOOK_TC_INGRESS: u8 = 1 << 1;
-/// Evaluated where a socket's packets leave it.
-pub const HOOK_CG_EGRESS: u8 = 1 << 2;
 /// Evaluated where packets arrive at a socket.
-pub const HOOK_CG_INGRESS: u8 = 1 << 3;
+pub const HOOK_CG_INGRESS: u8 = 1 << 2;
 
 /// TCP.
 pub const PROTO_TCP: u8 = 1 << 0;

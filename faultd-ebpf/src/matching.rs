@@ -2,8 +2,8 @@
 
 use faultd_abi::{
     FLAG_CHECK_UID, FLAG_INDEX_LOCAL, FLAG_INDEX_PORT, FLAG_INDEX_REMOTE_PORT,
-    FLAG_INDEX_REMOTE_PREFIX, FLAG_LO_FROM_PORT, HOOK_CG_EGRESS, HOOK_CG_INGRESS, HOOK_TC_EGRESS,
-    HOOK_TC_INGRESS, LOOPBACK_IFINDEX, Rule,
+    FLAG_INDEX_REMOTE_PREFIX, FLAG_LO_FROM_PORT, HOOK_CG_INGRESS, HOOK_TC_EGRESS, HOOK_TC_INGRESS,
+    LOOPBACK_IFINDEX, Rule,
 };
 
 use crate::{
@@ -12,8 +12,8 @@ use crate::{
     walk::Walk,
 };
 
-/// Hooks that see a packet leave.
-const LEAVING: u8 = HOOK_TC_EGRESS | HOOK_CG_EGRESS;
+/// The hook that sees a packet leave.
+const LEAVING: u8 = HOOK_TC_EGRESS;
 /// Hooks that see a packet arrive.
 const ARRIVING: u8 = HOOK_TC_INGRESS | HOOK_CG_INGRESS;
 

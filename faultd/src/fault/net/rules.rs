@@ -53,16 +53,16 @@ pub fn plan_drop(
 ) -> Result<Plan, PlanError> {
     let scoped = request.target.has_process_part();
     let (backend, reason) = match scoped {
-        true => (CGROUP, "the target names processes, whose sockets the cgroup hooks know"),
+        true => (CGROUP, "the target names processes, so packets are told by their sockets"),
         false => (TC, "the target names traffic, which the interface hooks see"),
     };
     insist(request, backend, reason, &[TC, CGROUP])?;
     let status = drop_backends().into_iter().find(|status| status.name == backend);
     available(status.as_ref(), backend)?;
     let direction = request.target.direction.unwrap_or(shape.default_direction);
-    let resolved = target::resolve(&request.target, cx, scoped)?;
+    let resolved = target::resolve(&request.target, cx)?;
     let hooks = match scoped {
-        true => Hooks::cgroup(direction),
+        true => Hooks::owned(direction),
         false => Hooks::classifier(direction),
     };
     let draft = Draft { net, request, cx, resolved: &resolved, hooks, action: shape.action };
@@ -158,8 +158,11 @@ impl Draft<'_> {
         }
         let mut steps: Vec<Box<dyn Step>> = Vec::new();
         let mut hits = faultd_api::Hits::default();
-        for space in &self.resolved.spaces {
-            let spec = self.spec(space, except_port.clone(), lo_from_port);
+        for (i, space) in self.resolved.spaces.iter().enumerate() {
+            // The hook at sockets sees those of every namespace.
+            let hooks = if i == 0 { self.hooks } else { self.hooks.on_interfaces() };
+            let mut spec = self.spec(space, except_port.clone(), lo_from_port);
+            spec.hooks = hooks;
             let asked = hits::Asked {
                 target: &self.request.target,
                 resolved: self.resolved,
@@ -167,10 +170,13 @@ impl Draft<'_> {
                 exempt: &exempt,
             };
             hits::add_sockets(&mut hits, space, &asked, self.cx).map_err(PlanError::Host)?;
+            if hooks.is_empty() {
+                continue;
+            }
             steps.push(Box::new(RuleStep {
                 net: Arc::clone(self.net),
                 netns: space.netns.clone(),
-                description: self.describe(space, backend),
+                description: self.describe(space, hooks, backend),
                 links: space.links.clone(),
                 spec,
                 exempt: exempt.clone(),
@@ -256,14 +262,16 @@ impl Draft<'_> {
             .collect()
     }
 
-    fn describe(&self, space: &Space, backend: &str) -> PlanStep {
-        let place = match self.hooks.is_cgroup() {
-            true => "at the root of the control groups".to_owned(),
-            false => {
-                let names: Vec<&str> = space.links.iter().map(|l| l.name.as_str()).collect();
-                format!("on {}", names.join(", "))
-            }
-        };
+    fn describe(&self, space: &Space, hooks: Hooks, backend: &str) -> PlanStep {
+        let mut places = Vec::new();
+        if !hooks.on_interfaces().is_empty() {
+            let names: Vec<&str> = space.links.iter().map(|l| l.name.as_str()).collect();
+            places.push(format!("on {}", names.join(", ")));
+        }
+        if hooks.at_sockets() {
+            places.push("where packets arrive at sockets".to_owned());
+        }
+        let place = places.join(" and ");
         let whose = match &self.resolved.owner {
             Owner::Any => String::new(),
             Owner::Cgroup { path, .. } => format!(" of cgroup {path}"),

@@ -76,21 +76,14 @@ impl Owner {
 
 /// Resolves a target. Looks at the host, touches nothing.
 ///
-/// `own_space_only`: the rule's hooks see every namespace at once (cgroup
-/// hooks), so the namespaces of the processes do not matter.
-///
 /// # Errors
 /// When something the target names does not exist or matches nothing.
-pub fn resolve(
-    target: &Target,
-    cx: &PlanCx<'_>,
-    own_space_only: bool,
-) -> Result<Resolved, PlanError> {
+pub fn resolve(target: &Target, cx: &PlanCx<'_>) -> Result<Resolved, PlanError> {
     let mut notes = Vec::new();
     let remotes = addresses("remote", &target.remote, &mut notes)?;
     let except_remotes = addresses("except_remote", &target.except_remote, &mut notes)?;
     let (owner, processes, pids) = owner(target, cx, &mut notes)?;
-    let namespaces = namespaces(target, &pids, own_space_only)?;
+    let namespaces = namespaces(target, &pids)?;
     let several = namespaces.len() > 1;
     let mut spaces = Vec::new();
     let mut missing = None;
@@ -184,18 +177,14 @@ fn process_error(error: process::ResolveError) -> PlanError {
     }
 }
 
-fn namespaces(
-    target: &Target,
-    pids: &[u32],
-    own_space_only: bool,
-) -> Result<Vec<Netns>, PlanError> {
+fn namespaces(target: &Target, pids: &[u32]) -> Result<Vec<Netns>, PlanError> {
     let host = |e: NetnsError| PlanError::Host(e.to_string());
     if let Some(name) = &target.netns {
         let netns = Netns::open(name).map_err(|e| Invalid::new("netns", e.to_string()))?;
         return Ok(vec![netns]);
     }
     let current = Netns::current().map_err(host)?;
-    if own_space_only || pids.is_empty() {
+    if pids.is_empty() {
         return Ok(vec![current]);
     }
     let mut found: Vec<Netns> = Vec::new();

@@ -116,7 +116,7 @@ impl Core {
     fn remember(&mut self, spec: &RuleSpec, flags: u32, slot: u16) {
         let Some(entry) = self.slots.get_mut(slot) else { return };
         entry.hooks = spec.hooks.bits();
-        entry.open = spec.ifindexes.is_empty() && !spec.hooks.is_cgroup();
+        entry.open = spec.is_open();
         entry.expires_boot_ns = spec.expires_boot_ns;
         entry.uses_line = spec.uses_line();
         entry.checks_uid = flags & abi::FLAG_CHECK_UID != 0;
@@ -190,9 +190,9 @@ impl Core {
         Ok(())
     }
 
-    /// The interfaces that a rule needs; empty for rules at sockets.
+    /// The interfaces that a rule needs.
     fn links_for(&self, spec: &RuleSpec) -> Result<Vec<Link>, PlaneError> {
-        if spec.hooks.is_cgroup() {
+        if spec.hooks.on_interfaces().is_empty() {
             return Ok(Vec::new());
         }
         let mut links = links::list(&self.netns)?;
@@ -213,10 +213,7 @@ impl Core {
     fn places(&self, spec: &RuleSpec, links: &[Link]) -> Vec<Place> {
         let mut places: Vec<Place> =
             links.iter().flat_map(|link| link_places(spec.hooks.bits(), link)).collect();
-        if spec.hooks.has(abi::HOOK_CG_EGRESS) {
-            places.push(Place::SocketEgress);
-        }
-        if spec.hooks.has(abi::HOOK_CG_INGRESS) {
+        if spec.hooks.at_sockets() {
             places.push(Place::SocketIngress);
         }
         if matches!(spec.scope, Scope::Pids(_)) {

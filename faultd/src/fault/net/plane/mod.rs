@@ -199,7 +199,7 @@ impl Plane {
 
     fn watch_if_needed(&self, spec: &RuleSpec) -> Result<(), PlaneError> {
         let mut watch = lock(&self.watch);
-        if watch.is_none() && spec.ifindexes.is_empty() && !spec.hooks.is_cgroup() {
+        if watch.is_none() && spec.is_open() {
             let netns = lock(&self.core).netns().clone();
             *watch = Some(Watch::start(&netns, Arc::downgrade(&self.core))?);
         }

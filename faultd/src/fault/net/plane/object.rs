@@ -81,8 +81,6 @@ pub mod program {
     pub const TC_INGRESS: &str = "tc_ingress";
     /// Classifier, the way back in for packets held on arrival.
     pub const TAP_INGRESS: &str = "tap_ingress";
-    /// Packets that leave a socket.
-    pub const CG_EGRESS: &str = "cg_egress";
     /// Packets that arrive at a socket.
     pub const CG_INGRESS: &str = "cg_ingress";
     /// Tags new sockets.
@@ -178,9 +176,8 @@ fn load_programs(ebpf: &mut Ebpf) -> Result<(), LoadError> {
     for name in [program::TC_EGRESS, program::TC_INGRESS, program::TAP_INGRESS] {
         classifier(ebpf, name)?.load().map_err(|source| LoadError::Program { name, source })?;
     }
-    for name in [program::CG_EGRESS, program::CG_INGRESS] {
-        cgroup_skb(ebpf, name)?.load().map_err(|source| LoadError::Program { name, source })?;
-    }
+    let name = program::CG_INGRESS;
+    cg_ingress(ebpf)?.load().map_err(|source| LoadError::Program { name, source })?;
     let name = program::SOCK_CREATE;
     sock_create(ebpf)?.load().map_err(|source| LoadError::Program { name, source })?;
     let name = program::TASK_FORK;
@@ -199,14 +196,12 @@ pub fn classifier<'a>(
     program.try_into().map_err(|source| LoadError::Program { name, source })
 }
 
-/// A program at sockets by name.
+/// The program for packets that arrive at sockets.
 ///
 /// # Errors
 /// When the object lacks it.
-pub fn cgroup_skb<'a>(
-    ebpf: &'a mut Ebpf,
-    name: &'static str,
-) -> Result<&'a mut CgroupSkb, LoadError> {
+pub fn cg_ingress(ebpf: &mut Ebpf) -> Result<&mut CgroupSkb, LoadError> {
+    let name = program::CG_INGRESS;
     let program = ebpf.program_mut(name).ok_or(LoadError::Missing(name))?;
     program.try_into().map_err(|source| LoadError::Program { name, source })
 }

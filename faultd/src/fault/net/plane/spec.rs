@@ -22,29 +22,41 @@ impl Hooks {
         })
     }
 
-    /// At the sockets of processes. These hooks see the sockets of every
-    /// network namespace, so such a rule belongs in one plane only.
-    pub const fn cgroup(direction: Direction) -> Self {
+    /// For a rule that names the owners of sockets and drops.
+    ///
+    /// What arrives has an owner only once it is at the socket. What leaves
+    /// still has one on the interface, and is better dropped there: a drop at
+    /// the socket's own hook is an answer to the sender, whose TCP would then
+    /// keep the segment and lose nothing.
+    pub const fn owned(direction: Direction) -> Self {
         Self(match direction {
-            Direction::Egress => abi::HOOK_CG_EGRESS,
+            Direction::Egress => abi::HOOK_TC_EGRESS,
             Direction::Ingress => abi::HOOK_CG_INGRESS,
-            Direction::Both => abi::HOOK_CG_EGRESS | abi::HOOK_CG_INGRESS,
+            Direction::Both => abi::HOOK_TC_EGRESS | abi::HOOK_CG_INGRESS,
         })
     }
 
-    /// Whether they are the hooks at sockets.
-    pub const fn is_cgroup(self) -> bool {
-        self.0 & (abi::HOOK_CG_EGRESS | abi::HOOK_CG_INGRESS) != 0
+    /// Those on interfaces alone. The hook at sockets sees every network
+    /// namespace, so a rule for several has it in the first of them, and this
+    /// in the others.
+    #[must_use]
+    pub const fn on_interfaces(self) -> Self {
+        Self(self.0 & (abi::HOOK_TC_EGRESS | abi::HOOK_TC_INGRESS))
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether the hook at sockets is among them.
+    pub const fn at_sockets(self) -> bool {
+        self.0 & abi::HOOK_CG_INGRESS != 0
     }
 
     /// The `HOOK_*` bits.
     pub(super) const fn bits(self) -> u8 {
         self.0
-    }
-
-    /// Whether all of the given `HOOK_*` bits are in it.
-    pub(super) const fn has(self, bits: u8) -> bool {
-        self.0 & bits == bits
     }
 }
 
@@ -157,6 +169,11 @@ pub struct RuleSpec {
 }
 
 impl RuleSpec {
+    /// Whether it is for every interface, those to come included.
+    pub(super) const fn is_open(&self) -> bool {
+        self.ifindexes.is_empty() && !self.hooks.on_interfaces().is_empty()
+    }
+
     /// Whether its packets go through the delay line.
     pub(super) const fn uses_line(&self) -> bool {
         matches!(self.action, Action::Delay(_, Via::Line))

@@ -17,22 +17,19 @@ use aya::{
 
 use super::{super::PlaneError, super::object, Place};
 
-/// Attaches a program to packets of all sockets.
+/// Attaches the program for packets that arrive at sockets.
 ///
 /// # Errors
 /// When the kernel refuses, or has no cgroup v2 mounted.
-pub fn attach(
-    ebpf: &mut Ebpf,
-    name: &'static str,
-    kind: CgroupSkbAttachType,
-) -> Result<CgroupSkbLink, PlaneError> {
-    let what = format!("{name} to the root of cgroup v2");
-    let fail = |source| PlaneError::Program { what: what.clone(), source };
+pub fn attach(ebpf: &mut Ebpf) -> Result<CgroupSkbLink, PlaneError> {
+    let fail = |source| PlaneError::Program { what: Place::SocketIngress.to_string(), source };
     let root = open_root()?;
-    let program = object::cgroup_skb(ebpf, name)?;
+    let program = object::cg_ingress(ebpf)?;
     // Single: what a link must say; several coexist all the same
     // (aya-rs/aya#1078).
-    let id = program.attach(&root, kind, CgroupAttachMode::Single).map_err(fail)?;
+    let id = program
+        .attach(&root, CgroupSkbAttachType::Ingress, CgroupAttachMode::Single)
+        .map_err(fail)?;
     program.take_link(id).map_err(fail)
 }
 

@@ -15,7 +15,7 @@ use std::{
 use aya::{
     Ebpf,
     programs::{
-        CgroupSkbAttachType, TcAttachType, cgroup_skb::CgroupSkbLink, cgroup_sock::CgroupSockLink,
+        TcAttachType, cgroup_skb::CgroupSkbLink, cgroup_sock::CgroupSockLink,
         raw_trace_point::RawTracePointLink,
     },
 };
@@ -37,8 +37,6 @@ pub enum Place {
     Ingress(u32),
     /// Where packets come out of a TAP of the delay line.
     Tap(u32),
-    /// Where packets leave sockets.
-    SocketEgress,
     /// Where packets arrive at sockets.
     SocketIngress,
     /// Where sockets are made.
@@ -53,7 +51,6 @@ impl fmt::Display for Place {
             Self::Egress(ifindex) => write!(f, "the egress classifier on interface {ifindex}"),
             Self::Ingress(ifindex) => write!(f, "the ingress classifier on interface {ifindex}"),
             Self::Tap(ifindex) => write!(f, "the re-entry classifier on TAP {ifindex}"),
-            Self::SocketEgress => f.write_str("the egress hook of all sockets"),
             Self::SocketIngress => f.write_str("the ingress hook of all sockets"),
             Self::SocketCreate => f.write_str("the hook where sockets are made"),
             Self::Fork => f.write_str("the hook where processes fork"),
@@ -181,19 +178,12 @@ impl Attachments {
         place: Place,
         expires_boot_ns: u64,
     ) -> Result<Held, PlaneError> {
-        use Place::{Egress, Fork, Ingress, SocketCreate, SocketEgress, SocketIngress, Tap};
+        use Place::{Egress, Fork, Ingress, SocketCreate, SocketIngress, Tap};
         let (name, ifindex, direction) = match place {
             Egress(ifindex) => (program::TC_EGRESS, ifindex, TcAttachType::Egress),
             Ingress(ifindex) => (program::TC_INGRESS, ifindex, TcAttachType::Ingress),
             Tap(ifindex) => (program::TAP_INGRESS, ifindex, TcAttachType::Ingress),
-            SocketEgress => {
-                let kind = CgroupSkbAttachType::Egress;
-                return cgroup::attach(ebpf, program::CG_EGRESS, kind).map(Held::CgroupSkb);
-            }
-            SocketIngress => {
-                let kind = CgroupSkbAttachType::Ingress;
-                return cgroup::attach(ebpf, program::CG_INGRESS, kind).map(Held::CgroupSkb);
-            }
+            SocketIngress => return cgroup::attach(ebpf).map(Held::CgroupSkb),
             SocketCreate => return cgroup::attach_create(ebpf).map(Held::CgroupSock),
             Fork => return attach_fork(ebpf).map(Held::RawTracePoint),
         };

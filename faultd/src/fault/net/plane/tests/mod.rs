@@ -7,6 +7,7 @@ mod attach;
 mod cost;
 mod harness;
 mod matching;
+mod owners;
 mod packet;
 mod parsing;
 mod silence;
