@@ -100,7 +100,7 @@ impl FaultKind for Latency {
                     .to_owned(),
             ));
         }
-        let resolved = target::resolve(target, cx)?;
+        let resolved = target::resolve(target, cx, request.force)?;
         let (backend, reason) = pick(request, params, &resolved, direction)?;
         let action = Action::Delay(params.clone(), backend.via());
         let notes = notes(request, params, &resolved, direction, backend);

@@ -10,7 +10,6 @@ pub const MARKS: Marks<'static> = Marks {
         program::TC_EGRESS,
         program::TC_INGRESS,
         program::TAP_INGRESS,
-        program::CG_EGRESS,
         program::CG_INGRESS,
         program::SOCK_CREATE,
         program::TASK_FORK,

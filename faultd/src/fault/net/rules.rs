@@ -60,7 +60,7 @@ pub fn plan_drop(
     let status = drop_backends().into_iter().find(|status| status.name == backend);
     available(status.as_ref(), backend)?;
     let direction = request.target.direction.unwrap_or(shape.default_direction);
-    let resolved = target::resolve(&request.target, cx)?;
+    let resolved = target::resolve(&request.target, cx, request.force)?;
     let hooks = match scoped {
         true => Hooks::owned(direction),
         false => Hooks::classifier(direction),
@@ -110,8 +110,8 @@ pub fn available(status: Option<&BackendStatus>, backend: &str) -> Result<(), Pl
 /// What `explain` says of the overlap; processes of the query are looked up.
 pub fn covers(target: &Target, query: &Target, default: Direction) -> Option<String> {
     explain::covers(target, query, default, || {
-        let ours = process::resolve(target).ok()?;
-        let asked = process::resolve(query).ok()?;
+        let ours = process::resolve(target, true).ok()?;
+        let asked = process::resolve(query, true).ok()?;
         let all = |p: &u32| ours.processes.iter().any(|o| o.pid == *p);
         let pids: Vec<u32> = asked.processes.iter().map(|p| p.pid).collect();
         match pids.iter().filter(|p| all(p)).count() {
@@ -229,10 +229,13 @@ impl Draft<'_> {
         if protected.is_empty() {
             return Ok(target.except_port.clone());
         }
+        let spared = |port: u16| target.except_port.as_ref().is_some_and(|set| set.contains(port));
         for set in [&target.port, &target.local_port, &target.remote_port].into_iter().flatten() {
-            let single = |r: &faultd_api::PortRange| r.low == r.high && protected.contains(&r.low);
-            if set.ranges().iter().all(single) {
-                return Err(PlanError::Unsafe(format!("the policy protects port {set}")));
+            let hit = protected.iter().find(|port| set.contains(**port) && !spared(**port));
+            if let Some(port) = hit {
+                return Err(PlanError::Unsafe(format!(
+                    "the policy protects port {port}; leave it out, or add --except-port {port}"
+                )));
             }
         }
         let mut text = join(protected);

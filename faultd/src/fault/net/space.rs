@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     line::{Line, LineConfig, LineError},
-    plane::{DelayLine, LoadOptions, Plane, PlaneError},
+    plane::{DelayLine, Expedite, LoadOptions, Plane, PlaneError},
     qdisc::Qdiscs,
 };
 use crate::{
@@ -150,6 +150,8 @@ impl Space {
         if usage.users > 0 {
             return Ok(());
         }
+        // Closing packet sockets and the TAP waits for RCU several times over.
+        let _expedite = Expedite::start(&self.journal);
         let result = self.plane.disconnect_line();
         usage.line = None;
         Ok(result?)

@@ -6,6 +6,7 @@ use std::net::{IpAddr, ToSocketAddrs};
 use faultd_api::{HitProcess, Invalid, Target};
 use ipnet::IpNet;
 
+use super::line;
 use crate::{
     engine::plan::PlanError,
     fault::PlanCx,
@@ -78,11 +79,11 @@ impl Owner {
 ///
 /// # Errors
 /// When something the target names does not exist or matches nothing.
-pub fn resolve(target: &Target, cx: &PlanCx<'_>) -> Result<Resolved, PlanError> {
+pub fn resolve(target: &Target, cx: &PlanCx<'_>, force: bool) -> Result<Resolved, PlanError> {
     let mut notes = Vec::new();
     let remotes = addresses("remote", &target.remote, &mut notes)?;
     let except_remotes = addresses("except_remote", &target.except_remote, &mut notes)?;
-    let (owner, processes, pids) = owner(target, cx, &mut notes)?;
+    let (owner, processes, pids) = owner(target, cx, force, &mut notes)?;
     let namespaces = namespaces(target, &pids)?;
     let several = namespaces.len() > 1;
     let mut spaces = Vec::new();
@@ -139,14 +140,21 @@ fn addresses(
 
 type OwnerOf = (Owner, Vec<HitProcess>, Vec<u32>);
 
-fn owner(target: &Target, cx: &PlanCx<'_>, notes: &mut Vec<String>) -> Result<OwnerOf, PlanError> {
+fn owner(
+    target: &Target,
+    cx: &PlanCx<'_>,
+    force: bool,
+    notes: &mut Vec<String>,
+) -> Result<OwnerOf, PlanError> {
     if !target.has_process_part() {
         return Ok((Owner::Any, Vec::new(), Vec::new()));
     }
-    let resolved = process::resolve(target).map_err(process_error)?;
+    let resolved = process::resolve(target, force).map_err(process_error)?;
     let protection = Protection::new(None, &cx.protected.units, &cx.protected.processes);
     for found in &resolved.processes {
-        if let Some(reason) = protection.reason(found.pid) {
+        // Whoever insisted on pid 1 may have it.
+        let insisted = force && target.pid.contains(&found.pid);
+        if let Some(reason) = protection.reason(found.pid).filter(|_| !insisted) {
             let message =
                 format!("the target includes process {} ({}): {reason}", found.pid, found.comm);
             return Err(PlanError::Unsafe(message));
@@ -171,6 +179,9 @@ fn owner(target: &Target, cx: &PlanCx<'_>, notes: &mut Vec<String>) -> Result<Ow
 }
 
 fn process_error(error: process::ResolveError) -> PlanError {
+    if error.is_rail() {
+        return PlanError::Unsafe(error.to_string());
+    }
     match error.field() {
         Some(field) => Invalid::new(field, error.to_string()).into(),
         None => PlanError::Host(error.to_string()),
@@ -204,13 +215,14 @@ fn namespaces(target: &Target, pids: &[u32]) -> Result<Vec<Netns>, PlanError> {
 fn space(target: &Target, netns: Netns) -> Result<Space, PlanError> {
     let all = links::list(&netns).map_err(|e| PlanError::Host(e.to_string()))?;
     if target.dev.is_empty() {
-        let links = all.into_iter().filter(|link| link.up).collect();
+        let links = all.into_iter().filter(|link| link.up && !line::is_own(link)).collect();
         return Ok(Space { netns, links, every_link: true });
     }
     let mut chosen = Vec::new();
     for name in &target.dev {
         let Some(link) = all.iter().find(|link| link.is_named(name)) else {
-            let known: Vec<&str> = all.iter().map(|l| l.name.as_str()).collect();
+            let known: Vec<&str> =
+                all.iter().filter(|l| !line::is_own(l)).map(|l| l.name.as_str()).collect();
             let message = format!("{name:?} does not exist here; there are {}", known.join(", "));
             return Err(Invalid::new("dev", message).into());
         };

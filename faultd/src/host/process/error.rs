@@ -27,8 +27,14 @@ pub enum ResolveError {
     /// It only waits for its parent to notice.
     #[error("process {0} has ended (it is a zombie)")]
     Ended(u32),
+    /// A process that is a target only when the caller insists.
+    #[error("process {pid} is the init process; --force allows it")]
+    Init {
+        /// Always 1.
+        pid: u32,
+    },
     /// A process that is never a target.
-    #[error("process {pid} is {what}, which is never a target")]
+    #[error("process {pid} is {what}, which is never a target, not even with --force")]
     Protected {
         /// Which.
         pid: u32,
@@ -72,13 +78,20 @@ impl ResolveError {
     pub fn field(&self) -> Option<&'static str> {
         match self {
             Self::NothingNamed | Self::Proc(_) => None,
-            Self::NoProcess(_) | Self::Thread { .. } | Self::Ended(_) | Self::Protected { .. } => {
-                Some("pid")
-            }
+            Self::NoProcess(_)
+            | Self::Thread { .. }
+            | Self::Ended(_)
+            | Self::Init { .. }
+            | Self::Protected { .. } => Some("pid"),
             Self::NoMatch { field, .. } | Self::Cgroup { field, .. } => Some(field),
             Self::Regex(_) => Some("cmdline"),
             Self::RelativeExe(_) => Some("exe"),
             Self::User(_) => Some("user"),
         }
+    }
+
+    /// Whether a safety rail is what stands in the way.
+    pub fn is_rail(&self) -> bool {
+        matches!(self, Self::Init { .. } | Self::Protected { .. })
     }
 }

@@ -13,17 +13,21 @@ use crate::host::cgroup::{self, procs_below};
 /// The processes that meet every condition of a target, with all their
 /// descendants where the target cannot be described in any other way.
 ///
-/// faultd itself and its children, pid 1 and threads of the kernel are never
-/// among them.
+/// faultd itself and its children and threads of the kernel are never among
+/// them, pid 1 only if it is named by id and the caller insists (`force`).
 ///
 /// # Errors
 /// When a condition is malformed, or nothing meets them all.
-pub fn resolve(target: &Target) -> Result<Resolved, ResolveError> {
-    resolve_for(target, std::process::id())
+pub fn resolve(target: &Target, force: bool) -> Result<Resolved, ResolveError> {
+    resolve_for(target, force, std::process::id())
 }
 
 /// The same for a daemon that is process `own`.
-pub(super) fn resolve_for(target: &Target, own: u32) -> Result<Resolved, ResolveError> {
+pub(super) fn resolve_for(
+    target: &Target,
+    force: bool,
+    own: u32,
+) -> Result<Resolved, ResolveError> {
     if !target.has_process_part() {
         return Err(ResolveError::NothingNamed);
     }
@@ -35,7 +39,7 @@ pub(super) fn resolve_for(target: &Target, own: u32) -> Result<Resolved, Resolve
     let mut matching: Vec<&Stat> = if target.pid.is_empty() {
         table.iter().filter(|s| off_limits(s).is_none() && !s.is_dead()).collect()
     } else {
-        named(target, &table, off_limits)?
+        named(target, &table, force, off_limits)?
     };
     let scope = scope(target, &criteria)?;
     let may_be_empty = match &scope {
@@ -75,10 +79,13 @@ pub(super) fn resolve_for(target: &Target, own: u32) -> Result<Resolved, Resolve
     Ok(Resolved { processes, scope, uid, group })
 }
 
+/// The init process of the namespace that faultd sees.
+const INIT: u32 = 1;
+
 /// Why a process is never a target.
 pub(super) fn never_a_target(stat: &Stat, own: &HashSet<u32>) -> Option<&'static str> {
     match stat.pid {
-        1 => Some("the init process"),
+        INIT => Some("the init process"),
         _ if stat.is_kernel_thread() => Some("a thread of the kernel"),
         pid if own.contains(&pid) => Some("faultd's own"),
         _ => None,
@@ -89,6 +96,7 @@ pub(super) fn never_a_target(stat: &Stat, own: &HashSet<u32>) -> Option<&'static
 fn named<'t>(
     target: &Target,
     table: &'t Table,
+    force: bool,
     off_limits: impl Fn(&Stat) -> Option<&'static str>,
 ) -> Result<Vec<&'t Stat>, ResolveError> {
     let mut all: Vec<&Stat> = Vec::with_capacity(target.pid.len());
@@ -100,8 +108,11 @@ fn named<'t>(
                 _ => ResolveError::NoProcess(pid),
             });
         };
-        if let Some(what) = off_limits(stat) {
-            return Err(ResolveError::Protected { pid, what });
+        match off_limits(stat) {
+            Some(_) if pid == INIT && force => {}
+            Some(_) if pid == INIT => return Err(ResolveError::Init { pid }),
+            Some(what) => return Err(ResolveError::Protected { pid, what }),
+            None => {}
         }
         if stat.is_dead() {
             return Err(ResolveError::Ended(pid));

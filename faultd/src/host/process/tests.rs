@@ -61,12 +61,12 @@ impl Drop for Family {
 }
 
 fn pids(target: &Target) -> Result<Vec<u32>, String> {
-    let resolved = resolve_for(target, NO_DAEMON).map_err(|e| e.to_string())?;
+    let resolved = resolve_for(target, false, NO_DAEMON).map_err(|e| e.to_string())?;
     Ok(resolved.processes.iter().map(|p| p.pid).collect())
 }
 
 fn refused(target: &Target) -> (Option<&'static str>, String) {
-    match resolve_for(target, NO_DAEMON) {
+    match resolve_for(target, false, NO_DAEMON) {
         Ok(resolved) => panic!("{target:?} gave {resolved:?}"),
         Err(error) => (error.field(), error.to_string()),
     }
@@ -88,7 +88,7 @@ fn each_condition_finds_the_process_and_its_child() -> io::Result<()> {
     let target =
         Target { name: name.clone(), cmdline, exe: exe_link, user: uid, ..Target::default() };
     assert_eq!(pids(&target), all);
-    let resolved = resolve_for(&target, NO_DAEMON).map_err(io::Error::other)?;
+    let resolved = resolve_for(&target, false, NO_DAEMON).map_err(io::Error::other)?;
     assert_eq!(resolved.scope, ProcessScope::Pids);
     let shell = resolved.processes.iter().find(|p| p.pid == family.shell.id());
     assert_eq!(shell.map(|p| p.comm.clone()), name);
@@ -152,14 +152,17 @@ fn malformed_and_missing() {
 fn never_targets() -> io::Result<()> {
     let (field, text) = refused(&Target { pid: vec![1], ..Target::default() });
     assert_eq!(field, Some("pid"));
-    assert_eq!(text, "process 1 is the init process, which is never a target");
+    assert_eq!(text, "process 1 is the init process; --force allows it");
     let family = Family::start("own")?;
     let me = std::process::id();
-    let as_daemon = |target: &Target| resolve_for(target, me).map_err(|e| e.to_string());
+    let as_daemon = |target: &Target| resolve_for(target, true, me).map_err(|e| e.to_string());
     let own = as_daemon(&Target { pid: vec![family.child], ..Target::default() });
     assert_eq!(
         own.err(),
-        Some(format!("process {} is faultd's own, which is never a target", family.child))
+        Some(format!(
+            "process {} is faultd's own, which is never a target, not even with --force",
+            family.child
+        ))
     );
     let by_name = as_daemon(&Target { name: Some(family.name.clone()), ..Target::default() });
     let text = by_name.err().unwrap_or_default();
@@ -201,7 +204,7 @@ fn a_thread_and_a_zombie() -> io::Result<()> {
 #[test]
 fn a_user_is_a_scope_even_without_processes() -> io::Result<()> {
     let target = Target { user: Some("4000123".into()), ..Target::default() };
-    let resolved = resolve_for(&target, NO_DAEMON).map_err(io::Error::other)?;
+    let resolved = resolve_for(&target, false, NO_DAEMON).map_err(io::Error::other)?;
     assert_eq!(resolved.scope, ProcessScope::User);
     assert_eq!((resolved.uid, resolved.processes.len()), (Some(4_000_123), 0));
     Ok(())
@@ -211,24 +214,24 @@ fn a_user_is_a_scope_even_without_processes() -> io::Result<()> {
 fn a_control_group_is_a_scope() -> io::Result<()> {
     let Some(group) = OwnCgroup::v2("scope") else { return Ok(()) };
     let target = Target { cgroup: Some(group.name()), ..Target::default() };
-    let empty = resolve_for(&target, NO_DAEMON).map_err(io::Error::other)?;
+    let empty = resolve_for(&target, false, NO_DAEMON).map_err(io::Error::other)?;
     assert_eq!(empty.processes, []);
     let path = format!("/{}", group.name());
     assert!(matches!(&empty.scope, ProcessScope::Cgroup { level: 1, path: p, .. } if *p == path));
 
     let family = Family::start("scope")?;
     group.add(family.shell.id())?;
-    let full = resolve_for(&target, NO_DAEMON).map_err(io::Error::other)?;
+    let full = resolve_for(&target, false, NO_DAEMON).map_err(io::Error::other)?;
     assert_eq!(full.scope, empty.scope);
     // The child was started before the shell moved in: it is not inside.
     assert_eq!(full.processes.iter().map(|p| p.pid).collect::<Vec<_>>(), [family.shell.id()]);
 
     let with_user = Target { user: Some("4000123".into()), ..target.clone() };
-    let nobody = resolve_for(&with_user, NO_DAEMON).map_err(io::Error::other)?;
+    let nobody = resolve_for(&with_user, false, NO_DAEMON).map_err(io::Error::other)?;
     assert_eq!((nobody.scope, nobody.uid), (empty.scope, Some(4_000_123)));
     // With any other condition it is the processes that count.
     let with_name = Target { name: Some(family.name.clone()), ..target };
-    let narrowed = resolve_for(&with_name, NO_DAEMON).map_err(io::Error::other)?;
+    let narrowed = resolve_for(&with_name, false, NO_DAEMON).map_err(io::Error::other)?;
     assert_eq!(narrowed.scope, ProcessScope::Pids);
     assert_eq!(narrowed.processes.iter().map(|p| p.pid).collect::<Vec<_>>(), family.pids());
     drop(family);
@@ -246,7 +249,7 @@ fn a_version_one_group_is_its_processes() -> io::Result<()> {
     assert_eq!(text, format!("no process is in control group {:?}", group.name()));
     let family = Family::start("v1")?;
     group.add(family.shell.id())?;
-    let resolved = resolve_for(&target, NO_DAEMON).map_err(io::Error::other)?;
+    let resolved = resolve_for(&target, false, NO_DAEMON).map_err(io::Error::other)?;
     assert_eq!(resolved.scope, ProcessScope::Pids);
     assert_eq!(resolved.processes.iter().map(|p| p.pid).collect::<Vec<_>>(), family.pids());
     drop(family);

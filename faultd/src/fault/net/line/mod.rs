@@ -44,7 +44,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::{
     engine::{clock::boot_ns, journal::Journal},
-    host::netns::Netns,
+    host::{links::Link, netns::Netns},
 };
 
 pub use routing::RoutingError;
@@ -273,6 +273,12 @@ impl Line {
         }
         Ok(())
     }
+}
+
+/// Whether an interface is a TAP of a delay line (this daemon's or another's),
+/// which no rule is for.
+pub fn is_own(link: &Link) -> bool {
+    link.kind.as_deref() == Some("tun") && link.name.starts_with(tap::NAME_PREFIX)
 }
 
 /// The maps behind these locks are whole whatever a panic interrupted.

@@ -15,6 +15,9 @@ use std::{
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
+/// What the names of our TAPs start with; the kernel adds a number.
+pub(super) const NAME_PREFIX: &str = "faultd";
+
 /// Largest MTU of a TAP: 65535 less an Ethernet header (`drivers/net/tun.c`).
 const MTU: libc::c_int = 65_521;
 
@@ -59,7 +62,7 @@ impl Tap {
             .custom_flags(libc::O_NONBLOCK)
             .open("/dev/net/tun")
             .map_err(at("open /dev/net/tun"))?;
-        let mut request = Request::new(b"faultd%d");
+        let mut request = Request::new(format!("{NAME_PREFIX}%d").as_bytes());
         request.0.ifr_ifru.ifru_flags =
             (libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR) as libc::c_short;
         request.call(&file, libc::TUNSETIFF).map_err(at("TUNSETIFF"))?;

@@ -40,6 +40,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+pub use attach::Expedite;
 pub use attach::Place;
 pub use distributions::quantiles;
 pub use error::PlaneError;
