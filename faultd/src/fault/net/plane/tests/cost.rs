@@ -10,7 +10,7 @@ use super::{
     packet::{Packet, TCP},
 };
 
-const RUNS: u32 = 1_000_000;
+const RUNS: u32 = 200_000;
 
 fn cost(bench: &Bench) -> Duration {
     let packet = Packet::new(TCP, ("127.0.0.1", 40_000), ("127.0.0.1", 40_001)).bytes();
