@@ -8,6 +8,7 @@
 //!   work in another is done on a thread of this module's wherever one can be
 //!   started.
 
+mod nsfs;
 mod reference;
 
 use std::{
@@ -16,7 +17,7 @@ use std::{
     hash::{Hash, Hasher},
     io,
     os::{
-        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::fs::MetadataExt,
     },
     panic::resume_unwind,
@@ -25,10 +26,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use nix::{
-    sched::{CloneFlags, setns},
-    sys::socket::{AddressFamily, SockFlag, SockType, socket},
-};
+use nix::sched::{CloneFlags, setns};
 
 pub use reference::{NetnsRef, all};
 
@@ -149,7 +147,7 @@ impl Netns {
         let io = |source| NetnsError::Io { path: path.to_owned(), source };
         let file = File::open(path).map_err(io)?;
         let ino = file.metadata().map_err(io)?.ino();
-        if !is_net_namespace(file.as_fd()) {
+        if !nsfs::is_net_namespace(file.as_fd()) {
             return Err(NetnsError::NotANamespace(path.to_owned()));
         }
         Ok(Self(Arc::new(Inner { fd: file.into(), ino, hint, cookie: OnceLock::new() })))
@@ -169,7 +167,7 @@ impl Netns {
     /// never given out twice in one boot. `None` where the kernel has no
     /// SO_NETNS_COOKIE (Linux 5.14, `include/uapi/asm-generic/socket.h`).
     pub fn cookie(&self) -> Option<u64> {
-        *self.0.cookie.get_or_init(|| self.run(thread_cookie).ok().flatten())
+        *self.0.cookie.get_or_init(|| self.run(nsfs::thread_cookie).ok().flatten())
     }
 
     /// Whether the calling thread is in it.
@@ -297,34 +295,6 @@ impl fmt::Display for Netns {
             _ => write!(f, "{}", hint.display()),
         }
     }
-}
-
-fn is_net_namespace(fd: BorrowedFd<'_>) -> bool {
-    // Linux include/uapi/linux/nsfs.h: NS_GET_NSTYPE = _IO(0xb7, 0x3).
-    const NS_GET_NSTYPE: libc::Ioctl = 0xb703;
-    // SAFETY: the descriptor is open and the request takes no argument.
-    unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_NSTYPE) == libc::CLONE_NEWNET }
-}
-
-/// The cookie of the calling thread's namespace; `None` before Linux 5.14.
-fn thread_cookie() -> Option<u64> {
-    // Linux include/uapi/asm-generic/socket.h
-    const SO_NETNS_COOKIE: libc::c_int = 71;
-    let probe =
-        socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).ok()?;
-    let mut cookie = 0u64;
-    let mut len = size_of::<u64>() as libc::socklen_t;
-    // SAFETY: `cookie` and `len` are valid for writes of what `len` says.
-    let rc = unsafe {
-        libc::getsockopt(
-            probe.as_raw_fd(),
-            libc::SOL_SOCKET,
-            SO_NETNS_COOKIE,
-            (&raw mut cookie).cast(),
-            &raw mut len,
-        )
-    };
-    (rc == 0).then_some(cookie)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::{
 };
 
 use aya_obj::generated::{bpf_attach_type, bpf_prog_type};
+use faultd_api::Support;
 use nix::{
     fcntl::{OFlag, openat},
     sys::stat::{Mode, mkdirat},
@@ -24,10 +25,16 @@ use crate::host::{
 const MAP_BYTES: u32 = 4 << 20;
 
 pub(super) fn ask() -> Vec<(Feature, Answer)> {
+    let bpf = bpf();
+    let mut memory = memory();
+    // Kernels before 5.11 charge maps to this limit and answer EPERM.
+    if bpf.support == Support::Yes && memory.support != Support::Yes {
+        memory.detail.push_str("; raise RLIMIT_MEMLOCK (LimitMEMLOCK=infinity in the unit)");
+    }
     vec![
-        (Feature::Bpf, bpf()),
+        (Feature::Bpf, bpf),
         (Feature::Btf, btf()),
-        (Feature::BpfMemory, memory()),
+        (Feature::BpfMemory, memory),
         (Feature::CgroupSkb, cgroup_skb()),
         (Feature::CgroupSock, cgroup_sock()),
         (Feature::RawTracepoint, tracepoint()),
@@ -55,16 +62,8 @@ fn btf() -> Answer {
 
 fn memory() -> Answer {
     let result = array_map(8, MAP_BYTES / 8);
-    let mut answer = Answer::from_result(
-        result,
-        &format!("a map of {} MiB", MAP_BYTES >> 20),
-        "this kernel has no BPF array maps",
-    )
-    .0;
-    if answer.support != faultd_api::Support::Yes {
-        answer.detail.push_str("; raise RLIMIT_MEMLOCK (LimitMEMLOCK=infinity in the unit)");
-    }
-    answer
+    let works = format!("a map of {} MiB", MAP_BYTES >> 20);
+    Answer::from_result(result, &works, "this kernel has no BPF array maps").0
 }
 
 fn cgroup_skb() -> Answer {

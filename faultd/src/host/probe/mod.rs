@@ -13,16 +13,15 @@
 //! milliseconds: attaching to TCX waits for an RCU grace period), so a daemon
 //! calls [`warm_up`] when it starts.
 
+mod answer;
 mod kernel;
 mod net;
 mod privilege;
 
-use std::{fmt, io, sync::OnceLock, thread};
+use std::{fmt, sync::OnceLock, thread};
 
+use answer::Answer;
 use faultd_api::{BackendStatus, Support};
-use nix::errno::Errno;
-
-use super::netlink::NetlinkError;
 
 /// Something that backends build on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,86 +159,6 @@ struct Group {
 static NET: Group = Group { answers: OnceLock::new(), ask: net::ask };
 static KERNEL: Group = Group { answers: OnceLock::new(), ask: kernel::ask };
 static PRIVILEGE: Group = Group { answers: OnceLock::new(), ask: privilege::ask };
-
-/// What trying a feature showed.
-#[derive(Debug, Clone)]
-struct Answer {
-    support: Support,
-    detail: String,
-}
-
-impl Answer {
-    fn yes(detail: impl Into<String>) -> Self {
-        Self { support: Support::Yes, detail: detail.into() }
-    }
-
-    fn no(detail: impl Into<String>) -> Self {
-        Self { support: Support::No, detail: detail.into() }
-    }
-
-    fn refused(detail: impl Into<String>) -> Self {
-        Self { support: Support::Refused, detail: detail.into() }
-    }
-
-    /// Sorts the answer of a system call: `lacks` says what the kernel does
-    /// not have when the error means that.
-    fn from_result<T>(
-        result: Result<T, impl Into<Trouble>>,
-        works: &str,
-        lacks: &str,
-    ) -> (Self, Option<T>) {
-        match result.map_err(Into::into) {
-            Ok(value) => (Self::yes(works), Some(value)),
-            Err(trouble) => (trouble.answer(lacks), None),
-        }
-    }
-}
-
-/// A system call's error, with the kernel's words where there are some.
-struct Trouble {
-    errno: Option<Errno>,
-    text: String,
-}
-
-impl Trouble {
-    fn answer(self, lacks: &str) -> Answer {
-        let unknown_to_the_kernel = matches!(
-            self.errno,
-            Some(
-                Errno::ENOENT
-                    | Errno::ENODEV
-                    | Errno::ENXIO
-                    | Errno::ENOSYS
-                    | Errno::EINVAL
-                    | Errno::EOPNOTSUPP
-                    | Errno::ENOPROTOOPT
-                    | Errno::EAFNOSUPPORT
-            )
-        );
-        if unknown_to_the_kernel {
-            return Answer::no(format!("{lacks}: {}", self.text));
-        }
-        Answer::refused(self.text)
-    }
-}
-
-impl From<io::Error> for Trouble {
-    fn from(error: io::Error) -> Self {
-        Self { errno: error.raw_os_error().map(Errno::from_raw), text: error.to_string() }
-    }
-}
-
-impl From<Errno> for Trouble {
-    fn from(errno: Errno) -> Self {
-        io::Error::from(errno).into()
-    }
-}
-
-impl From<NetlinkError> for Trouble {
-    fn from(error: NetlinkError) -> Self {
-        Self { errno: Some(error.errno), text: error.to_string() }
-    }
-}
 
 /// Asks everything in the background, so that nobody waits later.
 pub fn warm_up() {

@@ -17,7 +17,7 @@ use nix::{
     sys::socket::{AddressFamily, SockFlag, SockType, socket},
 };
 
-use super::{Answer, Feature};
+use super::{Answer, Feature, answer::Trouble};
 use crate::host::{
     bpf::{LinkTarget, link, load_trivial},
     netns::Netns,
@@ -94,7 +94,7 @@ fn classifier(attach: bpf_attach_type) -> io::Result<OwnedFd> {
 }
 
 fn clsact(netns: &Netns) -> Answer {
-    let result = (|| -> Result<(), super::Trouble> {
+    let result = (|| -> Result<(), Trouble> {
         // Any attach type but TCX's, which kernels before TCX refuse.
         let program = classifier(bpf_attach_type::BPF_CGROUP_INET_INGRESS)?;
         let mut tc = Tc::open(netns).map_err(|e| e.source)?;

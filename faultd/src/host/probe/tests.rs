@@ -1,4 +1,6 @@
-use super::*;
+use nix::errno::Errno;
+
+use super::{answer::Trouble, *};
 use crate::host::{bpf, links, netns::Netns, test_support::skipped};
 
 #[test]

@@ -4,7 +4,7 @@
 
 use crate::host::netlink::Request;
 
-use super::TCA_OPTIONS;
+use super::wire::TCA_OPTIONS;
 
 const TCA_NETEM_CORR: u16 = 1;
 const TCA_NETEM_DELAY_DIST: u16 = 2;

@@ -3,7 +3,7 @@
 
 use crate::host::netlink::Request;
 
-use super::{TCA_OPTIONS, netem::Netem};
+use super::{netem::Netem, wire::TCA_OPTIONS};
 
 /// A queueing discipline to add.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,9 +6,13 @@ use std::os::fd::AsFd;
 use aya_obj::generated::{bpf_attach_type, bpf_prog_type};
 use nix::errno::Errno;
 
-use super::*;
+use super::{
+    wire::{TCA_OPTIONS, TCMSG_BYTES},
+    *,
+};
 use crate::host::{
     bpf::load_trivial,
+    netlink::Attrs,
     test_support::{private_netns, skipped},
     undo::Undo,
 };
