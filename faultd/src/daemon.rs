@@ -44,7 +44,7 @@ pub struct Paths {
     pub config: Option<PathBuf>,
 }
 
-/// Runs the daemon until SIGTERM or SIGINT.
+/// Runs the daemon until SIGTERM, SIGINT or SIGHUP.
 ///
 /// # Errors
 /// What keeps it from starting; once it listens, it does not fail.
@@ -71,7 +71,10 @@ pub fn run(paths: &Paths) -> anyhow::Result<()> {
         .enable_all()
         .thread_keep_alive(PLANNER_KEEP_ALIVE)
         .build()?;
-    runtime.block_on(serve(&config, &state_dir, listener, journal, audit))
+    let done = runtime.block_on(serve(&config, &state_dir, listener, journal, audit));
+    // A plan may still wait for a name server; nobody waits for the plan.
+    runtime.shutdown_background();
+    done
 }
 
 async fn serve(
@@ -83,6 +86,7 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let mut guardian = Keeper::start(state_dir.path().to_owned(), journal.clone())
         .context("starting the guardian")?;
     let catalogue = fault::registry(config, &journal).context("loading the data plane")?;
@@ -99,6 +103,7 @@ async fn serve(
         done = server.run(&mut listener) => done?,
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
         _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        _ = hangup.recv() => tracing::info!("SIGHUP: stopping"),
         never = guardian.keep() => match never {},
     }
     notify(NotifyState::Stopping);

@@ -101,9 +101,10 @@ pub(super) fn apply(
 }
 
 fn apply_step(step: Box<dyn Step>, cx: &ApplyCx<'_>) -> Result<InForce, Vec<String>> {
-    let what = step.describe().apply;
+    let described = guarded("describe a step", || Ok((step.describe().apply, step.undo())));
+    let (what, undos) = described.map_err(|e| vec![chain(&e)])?;
     let mut tickets = Vec::new();
-    for undo in step.undo() {
+    for undo in undos {
         match cx.journal.record(cx.fault, cx.expires_boot_ns, undo) {
             Ok(ticket) => tickets.push(ticket),
             Err(e) => {

@@ -121,7 +121,7 @@ impl Audit {
             result = change.result,
         );
         let line = Line {
-            at: Timestamp::now(),
+            at: super::clock::wall(),
             actor,
             action: change.action,
             id: change.id,

@@ -2,6 +2,7 @@
 
 use std::{fs, io};
 
+use jiff::{Timestamp, Unit};
 use nix::time::{ClockId, clock_gettime};
 
 /// CLOCK_BOOTTIME in nanoseconds: counts on while the machine sleeps, so a
@@ -20,6 +21,13 @@ fn read(clock: ClockId) -> u64 {
     let now = clock_gettime(clock).expect("CLOCK_BOOTTIME and CLOCK_MONOTONIC exist since 2.6.39");
     let secs = u64::try_from(now.tv_sec()).unwrap_or(0);
     secs * 1_000_000_000 + u64::try_from(now.tv_nsec()).unwrap_or(0)
+}
+
+/// The time of day to the millisecond, for people; finer stamps are those of
+/// the other clocks.
+pub fn wall() -> Timestamp {
+    let now = Timestamp::now();
+    now.round(Unit::Millisecond).unwrap_or(now)
 }
 
 /// Identifies this boot of the machine (random(4)).

@@ -103,7 +103,7 @@ pub struct Accepted {
 impl Accepted {
     /// Now.
     pub fn now() -> Self {
-        Self { at: Timestamp::now(), boot_ns: clock::boot_ns() }
+        Self { at: clock::wall(), boot_ns: clock::boot_ns() }
     }
 }
 

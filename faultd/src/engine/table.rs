@@ -13,7 +13,6 @@ use std::{
 };
 
 use faultd_api::{EndReason, Event, EventKind, Fault, Kind, Params, State};
-use jiff::Timestamp;
 use tokio::sync::broadcast;
 
 use super::{apply::Live, clock, plan::Observation};
@@ -125,7 +124,7 @@ impl Table {
         let entry = self.entries.get_mut(&seq)?;
         entry.live = Some(Arc::new(live));
         entry.fault.state = State::Active;
-        entry.fault.active_at = Some(Timestamp::now());
+        entry.fault.active_at = Some(clock::wall());
         entry.fault.active_mono_ns = Some(clock::mono_ns());
         entry.renew_lease();
         self.deadlines.insert((entry.deadline(), seq));
@@ -188,7 +187,7 @@ impl Table {
         let fault = &mut entry.fault;
         fault.state = State::Ended;
         fault.end_reason = Some(reason);
-        fault.ended_at = Some(Timestamp::now());
+        fault.ended_at = Some(clock::wall());
         fault.ended_mono_ns = Some(clock::mono_ns());
         fault.error = error;
         fault.counters = seen.counters;
@@ -219,7 +218,7 @@ impl Table {
         let Some(entry) = self.entries.get(&seq) else { return };
         let event = Arc::new(Event {
             seq: self.next_event,
-            at: Timestamp::now(),
+            at: clock::wall(),
             event: what,
             fault: entry.fault.clone(),
         });

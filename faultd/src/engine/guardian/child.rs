@@ -10,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
@@ -233,7 +232,7 @@ impl Guardian {
 
     /// To the daemon's log, and to a file for when nobody reads that any more.
     fn say(&self, text: &str) {
-        let line = format!("{} faultd guardian: {text}\n", Timestamp::now());
+        let line = format!("{} faultd guardian: {text}\n", clock::wall());
         let _ = io::stderr().write_all(line.as_bytes());
         if fs::metadata(&self.log).is_ok_and(|meta| meta.len() > MAX_LOG) {
             let _ = fs::remove_file(&self.log);

@@ -22,8 +22,10 @@ use tokio::io::unix::AsyncFd;
 use super::{GuardianStatus, LEAVE};
 use crate::engine::journal::Journal;
 
-/// A guardian that is not ready by then is broken.
+/// A guardian that is not ready after so many milliseconds is broken.
 const READY_PATIENCE: u16 = 5000;
+/// One that does not go by then is stopped; it will when it is continued.
+const LEAVE_PATIENCE: u16 = 1000;
 /// One that lived at least this long is replaced at once; others with delay.
 const STEADY: Duration = Duration::from_secs(10);
 const MAX_DELAY: Duration = Duration::from_secs(30);
@@ -82,11 +84,13 @@ impl Keeper {
     }
 
     async fn until_it_dies(&mut self) {
-        let Some(mut running) = self.running.take() else { return };
-        // A pidfd is readable when its process is gone (pidfd_open(2)).
-        if let Err(e) = running.pidfd.readable().await {
+        let Some(running) = &self.running else { return };
+        // A pidfd is readable when its process is gone (pidfd_open(2)). It stays
+        // in `self` meanwhile: this may be cancelled, and the guardian lives on.
+        if let Err(e) = running.pidfd.readable().await.map(drop) {
             tracing::error!("the guardian cannot be watched: {e}");
         }
+        let Some(mut running) = self.running.take() else { return };
         self.journal.set_listener(None);
         self.status.gone();
         match running.child.wait() {
@@ -127,15 +131,22 @@ impl Keeper {
     /// Sends the guardian home, everything being taken back.
     pub fn dismiss(mut self) {
         self.journal.set_listener(None);
-        if let Some(mut running) = self.running.take() {
-            let word = running.pipe.write_all(&LEAVE.to_le_bytes());
-            drop(running.pipe);
-            if let Err(e) = word.and_then(|()| running.child.wait().map(drop)) {
-                tracing::warn!("the guardian did not hear the word of leave: {e}");
-            }
+        if let Some(running) = self.running.take()
+            && let Err(e) = say_leave(running)
+        {
+            tracing::warn!("the guardian did not hear the word of leave: {e}");
         }
         self.status.gone();
     }
+}
+
+fn say_leave(mut running: Running) -> io::Result<()> {
+    running.pipe.write_all(&LEAVE.to_le_bytes())?;
+    let mut fds = [PollFd::new(running.pidfd.get_ref().as_fd(), PollFlags::POLLIN)];
+    if poll(&mut fds, PollTimeout::from(LEAVE_PATIENCE))? == 0 {
+        return Err(io::Error::new(io::ErrorKind::TimedOut, "it does not end"));
+    }
+    running.child.wait().map(drop)
 }
 
 fn await_ready(child: &mut Child) -> io::Result<()> {
