@@ -12,6 +12,8 @@ pub enum QdiscSpec {
     Clsact,
     /// Attach point for classifiers on ingress alone.
     Ingress,
+    /// No queue at all: the device takes packets as they come.
+    Noqueue,
     /// Fair queue: releases packets at their departure time.
     Fq(Fq),
     /// Bands chosen by the packet's priority.
@@ -30,6 +32,7 @@ impl QdiscSpec {
         match self {
             Self::Clsact => "clsact",
             Self::Ingress => "ingress",
+            Self::Noqueue => "noqueue",
             Self::Fq(_) => "fq",
             Self::Prio(_) => "prio",
             Self::Netem(_) => "netem",
@@ -40,7 +43,7 @@ impl QdiscSpec {
 
     pub(super) fn put_options(&self, request: &mut Request) {
         match self {
-            Self::Clsact => {}
+            Self::Clsact | Self::Noqueue => {}
             Self::Ingress => {
                 request.nest(TCA_OPTIONS, |_| {});
             }
