@@ -73,6 +73,8 @@ pub(super) struct Arena {
     vacant: Vec<u32>,
     /// Mapped and empty, the one that was in use last at the end.
     free: Vec<u32>,
+    /// The fewest free chunks since the last trim: so many were not needed.
+    spare: usize,
     current: Option<u32>,
     mapped: usize,
     max_chunks: usize,
@@ -85,6 +87,7 @@ impl Arena {
             chunks: Vec::new(),
             vacant: Vec::new(),
             free: Vec::new(),
+            spare: 0,
             current: None,
             mapped: 0,
             max_chunks: (max_bytes / CHUNK_BYTES).max(2),
@@ -119,6 +122,7 @@ impl Arena {
 
     fn fresh(&mut self) -> Option<u32> {
         if let Some(index) = self.free.pop() {
+            self.spare = self.spare.min(self.free.len());
             return Some(index);
         }
         if self.mapped >= self.max_chunks {
@@ -173,13 +177,16 @@ impl Arena {
         }
     }
 
-    /// Unmaps the chunks that are free, except the one in use.
-    pub fn trim(&mut self) {
-        for index in std::mem::take(&mut self.free) {
+    /// Unmaps chunks that were free ever since the last call, at most
+    /// `at_most`: each costs the kernel some 20 µs.
+    pub fn trim(&mut self, at_most: usize) {
+        let idle = self.spare.min(at_most);
+        for index in self.free.drain(..idle) {
             self.chunks[index as usize] = None;
             self.vacant.push(index);
-            self.mapped -= 1;
         }
+        self.mapped -= idle;
+        self.spare = self.free.len();
     }
 
     /// Bytes mapped now.
@@ -249,13 +256,24 @@ mod tests {
     }
 
     #[test]
-    fn trim_returns_memory() {
+    fn trim_returns_what_was_not_needed_since_the_last() {
         let mut arena = Arena::new(64 << 20);
         let spans: Vec<_> = (0..300).filter_map(|_| store(&mut arena, 1, 60_000)).collect();
+        let most = arena.mapped_bytes();
         for span in spans {
             arena.release(span);
         }
-        arena.trim();
+        arena.trim(usize::MAX);
+        assert_eq!(arena.mapped_bytes(), most, "they were in use just now");
+        let again: Vec<_> = (0..100).filter_map(|_| store(&mut arena, 1, 60_000)).collect();
+        for span in again {
+            arena.release(span);
+        }
+        arena.trim(5);
+        assert_eq!(arena.mapped_bytes(), most - 5 * CHUNK_BYTES);
+        for _ in 0..2 {
+            arena.trim(usize::MAX);
+        }
         assert_eq!(arena.mapped_bytes(), CHUNK_BYTES);
         assert!(store(&mut arena, 1, 100).is_some());
     }

@@ -10,7 +10,9 @@ use nix::sys::socket::{
     sockopt::{Mark, SndBufForce},
 };
 
-use super::{OriginKind, tap::Tap};
+use crate::host::netns::Netns;
+
+use super::{LineError, OriginKind, tap::Tap};
 
 /// What may be on its way out of a device's queue before frames are dropped,
 /// as a slow device's own queue would.
@@ -98,14 +100,19 @@ impl PacketSocket {
     }
 }
 
-/// Opens the way back to a device, in the calling thread's network namespace.
-pub(super) fn open(ifindex: u32, kind: OriginKind, mark: u32) -> Result<Exit, super::LineError> {
+/// Opens the way back to a device.
+pub(super) fn open(
+    netns: &Netns,
+    ifindex: u32,
+    kind: OriginKind,
+    mark: u32,
+) -> Result<Exit, LineError> {
     match kind {
-        OriginKind::Loopback | OriginKind::Ethernet | OriginKind::L3 => {
-            PacketSocket::open(ifindex, mark)
-                .map(Exit::Packet)
-                .map_err(|source| super::LineError::Socket { ifindex, source })
-        }
-        OriginKind::Ingress => Ok(Exit::Tap(Tap::create()?)),
+        OriginKind::Loopback | OriginKind::Ethernet | OriginKind::L3 => netns
+            .run(|| PacketSocket::open(ifindex, mark))
+            .and_then(|opened| opened)
+            .map(Exit::Packet)
+            .map_err(|source| LineError::Socket { ifindex, source }),
+        OriginKind::Ingress => Ok(Exit::Tap(Tap::create(netns)?)),
     }
 }

@@ -26,6 +26,7 @@ mod routing;
 mod stats;
 mod tap;
 mod thread;
+mod wait;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -143,7 +144,7 @@ impl Line {
     /// When there is no TUN, or the namespace or thread cannot be had.
     pub fn start(config: LineConfig) -> Result<Self, LineError> {
         let LineConfig { netns, mark, journal, mut heartbeat, max_bytes } = config;
-        let tap = netns.run(Tap::create)??;
+        let tap = Tap::create(&netns)?;
         let tap_ifindex = tap.ifindex();
         let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
             .map_err(io::Error::from)?;
@@ -200,7 +201,7 @@ impl Line {
         if origin > MAX_ORIGIN {
             return Err(LineError::Origin(origin));
         }
-        let exit = self.netns.run(|| inject::open(ifindex, kind, self.mark))??;
+        let exit = inject::open(&self.netns, ifindex, kind, self.mark)?;
         let tap = exit.tap_ifindex();
         if kind == OriginKind::Loopback {
             let mut loopback = lock(&self.loopback);

@@ -15,6 +15,11 @@ use std::{
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
+use crate::host::{
+    netns::Netns,
+    tc::{Handle, QdiscSpec, Tc},
+};
+
 /// What the names of our TAPs start with; the kernel adds a number.
 pub(super) const NAME_PREFIX: &str = "faultd";
 
@@ -54,8 +59,12 @@ pub(super) struct Tap {
 }
 
 impl Tap {
-    /// Makes one in the calling thread's network namespace.
-    pub fn create() -> Result<Self, TapError> {
+    /// Makes one in a network namespace.
+    pub fn create(netns: &Netns) -> Result<Self, TapError> {
+        netns.run(|| Self::create_here(netns)).map_err(at("enter the namespace"))?
+    }
+
+    fn create_here(netns: &Netns) -> Result<Self, TapError> {
         let file = fs::OpenOptions::new()
             .read(true)
             .write(true)
@@ -76,13 +85,14 @@ impl Tap {
         // The union has no member of its own for it: `ifr_qlen` is an int too.
         request.0.ifr_ifru.ifru_mtu = RING_FRAMES;
         request.call(&control, libc::SIOCSIFTXQLEN).map_err(at("SIOCSIFTXQLEN"))?;
-        request.0.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_NOARP) as libc::c_short;
-        request.call(&control, libc::SIOCSIFFLAGS).map_err(at("SIOCSIFFLAGS"))?;
         request.call(&control, libc::SIOCGIFINDEX).map_err(at("SIOCGIFINDEX"))?;
         // SAFETY: SIOCGIFINDEX succeeded, so the union holds the index.
         let ifindex = unsafe { request.0.ifr_ifru.ifru_ifindex };
         let ifindex =
             u32::try_from(ifindex).map_err(|_| at("SIOCGIFINDEX")(io::ErrorKind::Other.into()))?;
+        forgo_queue(netns, ifindex);
+        request.0.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_NOARP) as libc::c_short;
+        request.call(&control, libc::SIOCSIFFLAGS).map_err(at("SIOCSIFFLAGS"))?;
         Ok(Self { file, ifindex })
     }
 
@@ -119,6 +129,17 @@ fn set_offloads(file: &fs::File) -> io::Result<()> {
         if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     };
     set(OFFLOADS | OFFLOADS_UDP).or_else(|_| set(OFFLOADS))
+}
+
+/// The TAP's ring is queue enough. The default qdisc would only cost time, and
+/// one like fq would hold packets by itself; it is what remains if the kernel
+/// refuses.
+fn forgo_queue(netns: &Netns, ifindex: u32) {
+    let result = Tc::open(netns)
+        .and_then(|mut tc| tc.add_qdisc(ifindex, Handle::ROOT, Handle::NONE, &QdiscSpec::Noqueue));
+    if let Err(error) = result {
+        tracing::debug!(%error, "delay line: the TAP keeps its default queue");
+    }
 }
 
 /// Where the kernel has no IPv6 there is nothing to disable.

@@ -8,12 +8,6 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, SyncSender},
     },
-    time::Duration,
-};
-
-use nix::{
-    poll::{PollFd, PollFlags, ppoll},
-    sys::time::TimeSpec,
 };
 
 use crate::engine::clock::boot_ns;
@@ -27,6 +21,7 @@ use super::{
     realtime,
     stats::SlotStats,
     tap::Tap,
+    wait::Waiter,
 };
 
 /// The classifier passes packets when the heartbeat is a second old.
@@ -35,13 +30,10 @@ const BEAT_NS: u64 = 200_000_000;
 /// Frames read or sent before the other side gets a turn.
 const BATCH: usize = 64;
 
-/// Longest time before a deadline that is spent spinning instead of sleeping;
-/// how much of it is used follows what wake-ups really cost here.
-const SPIN_MAX_NS: u64 = 80_000;
-
-/// What a wake-up is taken to cost until some have been seen: about that of a
-/// virtual CPU that was idle.
-const WAKE_COST_NS: u64 = 50_000;
+/// Chunks that are given back to the kernel at a heartbeat, while frames are
+/// held and while none is.
+const TRIM_BUSY: usize = 2;
+const TRIM_IDLE: usize = 32;
 
 /// What the rest of the daemon asks of the thread.
 pub(super) enum Command {
@@ -91,10 +83,8 @@ pub(super) struct Worker {
     arena: Arena,
     slots: Vec<Option<Slot>>,
     origins: Vec<Option<(OriginKind, Exit)>>,
-    /// What a wake-up costs, so that the sleep can end that much earlier.
-    wake_cost_ns: u64,
+    waiter: Waiter,
     last_beat: u64,
-    busy_since_trim: bool,
     stopping: bool,
 }
 
@@ -133,9 +123,8 @@ impl Worker {
             arena: Arena::new(max_bytes),
             slots: Vec::new(),
             origins: Vec::new(),
-            wake_cost_ns: WAKE_COST_NS,
+            waiter: Waiter::new(),
             last_beat: 0,
-            busy_since_trim: false,
             stopping: false,
         }
     }
@@ -143,7 +132,8 @@ impl Worker {
     pub fn run(mut self) -> Remains {
         realtime::make_punctual();
         while !self.stopping {
-            let now = self.beat(boot_ns());
+            let now = boot_ns();
+            self.beat(now);
             self.obey();
             self.release(now);
             if self.read() {
@@ -157,20 +147,25 @@ impl Worker {
         Remains { _tap: self.tap, _origins: self.origins }
     }
 
-    /// Tells the classifier that the line lives.
-    fn beat(&mut self, now: u64) -> u64 {
-        if now.saturating_sub(self.last_beat) < BEAT_NS
-            || self.shared.broken.load(Ordering::Relaxed)
-        {
-            return now;
+    /// Tells the classifier that the line lives, and tidies up.
+    fn beat(&mut self, now: u64) {
+        if now.saturating_sub(self.last_beat) < BEAT_NS {
+            return;
         }
         self.last_beat = now;
-        (self.heartbeat)(now);
-        if self.hold.is_empty() && std::mem::take(&mut self.busy_since_trim) {
-            self.arena.trim();
-            self.hold.shrink();
+        if !self.is_broken() {
+            (self.heartbeat)(now);
         }
-        now
+        if self.hold.is_empty() {
+            self.arena.trim(TRIM_IDLE);
+            self.hold.shrink();
+        } else {
+            self.arena.trim(TRIM_BUSY);
+        }
+    }
+
+    fn is_broken(&self) -> bool {
+        self.shared.broken.load(Ordering::Relaxed)
     }
 
     fn obey(&mut self) {
@@ -271,7 +266,7 @@ impl Worker {
 
     /// Reads up to a batch; true when the TAP is empty.
     fn read(&mut self) -> bool {
-        if self.shared.broken.load(Ordering::Relaxed) {
+        if self.is_broken() {
             return true;
         }
         for _ in 0..BATCH {
@@ -318,7 +313,6 @@ impl Worker {
 
     /// Takes in the frame of `len` bytes that was read into the arena's room.
     fn accept(&mut self, len: usize) {
-        self.busy_since_trim = true;
         let now = boot_ns();
         let Some(span) = self.arena.commit(len) else { return };
         let Some((frame, deadline)) = self.admit(span, now) else {
@@ -366,44 +360,14 @@ impl Worker {
 
     /// Sleeps until a frame comes, a command comes, or the next frame is due.
     fn wait(&mut self) {
-        let now = boot_ns();
         let beat = self.last_beat + BEAT_NS;
-        let (until, early) = match self.hold.next_deadline() {
-            Some(deadline) if deadline <= beat => (deadline, self.wake_cost_ns),
-            _ => (beat, 0),
+        let (until, exact) = match self.hold.next_deadline() {
+            Some(deadline) if deadline <= beat => (deadline, true),
+            _ => (beat, false),
         };
-        if until <= now {
-            return;
-        }
-        if until - now <= early {
-            while boot_ns() < until && !self.shared.called.load(Ordering::Relaxed) {
-                std::hint::spin_loop();
-            }
-            return;
-        }
-        let wake_at = until - early;
-        if self.sleep(Duration::from_nanos(wake_at - now)) {
-            self.learn(boot_ns().saturating_sub(wake_at));
-        }
-    }
-
-    /// True when the time ran out, false when something came.
-    fn sleep(&self, time: Duration) -> bool {
-        let mut fds = [
-            PollFd::new(self.wake.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.tap.as_fd(), PollFlags::POLLIN),
-        ];
-        let watched = if self.shared.broken.load(Ordering::Relaxed) { 1 } else { 2 };
-        // An interrupted wait counts as one in which something came.
-        matches!(ppoll(&mut fds[..watched], Some(TimeSpec::from_duration(time)), None), Ok(0))
-    }
-
-    /// Follows the cost of wake-ups: up quickly, down slowly.
-    fn learn(&mut self, late_ns: u64) {
-        let late = late_ns.min(SPIN_MAX_NS);
-        let cost = self.wake_cost_ns;
-        self.wake_cost_ns =
-            if late > cost { cost + (late - cost) / 4 } else { cost - (cost - late) / 64 };
+        let sources = [self.wake.as_fd(), self.tap.as_fd()];
+        let watched = if self.is_broken() { &sources[..1] } else { &sources[..] };
+        self.waiter.wait(until, exact, watched, &self.shared.called);
     }
 }
 
