@@ -1,9 +1,10 @@
 //! Rules end, memory fills up, devices go, and the process dies.
 
 use std::{
-    env,
+    env, fs,
     io::{BufRead as _, BufReader},
     net::UdpSocket,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -121,6 +122,45 @@ fn a_line_whose_tap_is_deleted_says_so_and_passes_nothing_on_late() {
     eventually(Duration::from_secs(2), "the line notices", || !running.line.is_whole());
     drop(running);
     Pinger::udp(server.address()).ping();
+}
+
+/// How often the line's thread has gone to sleep.
+fn sleeps(thread: &Path) -> u64 {
+    let status = fs::read_to_string(thread.join("status")).unwrap();
+    let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    count.unwrap().trim().parse().unwrap()
+}
+
+/// The line's thread. Other tests run lines of their own in this process, but
+/// each thread is in the namespace of the one that started it.
+fn line_thread() -> Option<PathBuf> {
+    let own = fs::read_link("/proc/thread-self/ns/net").unwrap();
+    let is_ours = |thread: &PathBuf| {
+        fs::read_to_string(thread.join("comm")).is_ok_and(|name| name.trim() == "delay-line")
+            && fs::read_link(thread.join("ns/net")).is_ok_and(|netns| netns == own)
+    };
+    let threads = fs::read_dir("/proc/self/task").unwrap();
+    threads.map(|thread| thread.unwrap().path()).find(is_ours)
+}
+
+#[test]
+fn a_line_that_holds_nothing_only_beats() {
+    needs_privilege!();
+    let _here = Netns::enter();
+    let running = Running::new();
+    // A thread names itself once it runs.
+    eventually(Duration::from_secs(2), "the thread runs", || line_thread().is_some());
+    let thread = line_thread().unwrap();
+    for broken in [false, true] {
+        if broken {
+            run("ip link delete faultd0");
+            eventually(Duration::from_secs(2), "the line notices", || !running.line.is_whole());
+        }
+        let start = sleeps(&thread);
+        thread::sleep(Duration::from_secs(1));
+        let beats = sleeps(&thread) - start;
+        assert!((2..=8).contains(&beats), "{beats} wake-ups in a second (broken: {broken})");
+    }
 }
 
 /// What [`a_killed_process_leaves_nothing`] kills.

@@ -1,6 +1,6 @@
 //! A line with a classifier that feeds it.
 
-use std::time::Duration;
+use std::{fs::File, os::fd::AsRawFd as _, time::Duration};
 
 use faultd::{
     engine::journal::Journal,
@@ -76,6 +76,14 @@ impl Running {
         self
     }
 
+    /// Delays everything that leaves by a device without a link layer.
+    pub fn bare_egress(mut self, device: &str, time: Duration) -> Self {
+        let ifindex = ifindex(device);
+        self.line.add_origin(3, ifindex, OriginKind::L3, u64::MAX).unwrap();
+        self.attach(ifindex, Hook::Egress, 3, Match::Any, time);
+        self
+    }
+
     fn attach(&mut self, ifindex: u32, hook: Hook, origin: u16, which: Match, time: Duration) {
         let delay = Delay {
             tap: self.line.tap_ifindex(),
@@ -101,4 +109,19 @@ pub fn taps() -> usize {
         link["ifname"].as_str().is_some_and(|name| name.starts_with("faultd"))
     };
     links.as_array().unwrap().iter().filter(named).count()
+}
+
+/// A TUN device of that name: what leaves by it is read here.
+pub fn tun(name: &str) -> File {
+    let file = File::options().read(true).write(true).open("/dev/net/tun").unwrap();
+    // SAFETY: plain data, for which zero is a valid value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
+        *to = from as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as libc::c_short;
+    // SAFETY: TUNSETIFF takes a `struct ifreq`, which `request` is.
+    let rc = unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
+    assert_eq!(rc, 0, "TUNSETIFF: {}", std::io::Error::last_os_error());
+    file
 }

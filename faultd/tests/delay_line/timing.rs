@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Delays and how many round trips of each are measured.
-const DELAYS: [(u64, usize); 4] = [(1, 300), (10, 100), (50, 20), (500, 4)];
+const DELAYS: [(u64, usize); 4] = [(1, 300), (10, 100), (50, 20), (500, 5)];
 
 /// An application's round trips, with pauses: a line that is not kept awake.
 fn series(pinger: &mut Pinger, count: usize) -> Vec<u64> {
@@ -35,9 +35,11 @@ fn check(mut pinger: Pinger, to: SocketAddr, device: &str, which: Match) {
         let added = |value: u64| (value as f64 - before as f64) / 1e6 - ms as f64;
         let (p50, p99) = (added(median(&during)), added(percentile(&during, 99.0)));
         println!("{to} {ms} ms: error p50 {p50:.3} ms, p99 {p99:.3} ms; {:?}", stats.late);
-        // The bench holds the exact figures against an idle machine; tests
-        // share theirs.
-        assert!((-0.05..=slow()).contains(&p50), "{to} {ms} ms: off by {p50} ms");
+        // On a busy machine client and server wake up late, which is not the
+        // line's doing: the quickest tenth says what the line added. The bench
+        // holds median and tail against an idle machine.
+        let quick = added(percentile(&during, 10.0));
+        assert!((-0.05..=0.5 * slow()).contains(&quick), "{to} {ms} ms: off by {quick} ms");
         // TCP sends again what is held longer than its time-out.
         assert!(stats.delivered >= count as u64, "{stats:?}");
         assert!(stats.held.is_some_and(|held| held.p50 >= ms as f64), "{stats:?}");

@@ -10,13 +10,15 @@ use std::{
 use faultd_tests::{
     Netns, Peer,
     command::{run, succeeds},
-    netns, slowly,
-    traffic::UdpEcho,
+    eventually, netns, slowly,
+    traffic::{UdpEcho, receiver},
 };
+
+use nix::sys::socket::sockopt::UdpGsoSegment;
 
 use crate::{
     classifier::Match,
-    setup::{Running, SLOT, needs_privilege},
+    setup::{Running, SLOT, needs_privilege, tun},
 };
 
 const DELAY: Duration = Duration::from_millis(3);
@@ -120,4 +122,65 @@ fn vlan_tags_stay_with_their_frames() {
     drop(running);
     let running = Running::new().ingress(netns::HERE_DEV, Match::Any, DELAY);
     all_intact(&running, &peer, ["10.78.0.2", "[fd78::2]"]);
+}
+
+/// Sends 30 datagrams in one call, which the kernel keeps together as long as
+/// it can.
+#[test]
+fn segmentation_offload_of_datagrams_survives() {
+    needs_privilege!();
+    const SEGMENT: usize = 1200;
+    let here = Netns::enter();
+    let peer = here.peer();
+    let inside = peer.run(|| receiver("0.0.0.0:0"));
+    let outside = receiver("127.0.0.1:0");
+    for (receiver, ip, device) in
+        [(outside, "127.0.0.1", "lo"), (inside, netns::PEER_V4, netns::HERE_DEV)]
+    {
+        receiver.set_read_timeout(Some(slowly(Duration::from_secs(5)))).unwrap();
+        let running = Running::new().egress(device, Match::Any, DELAY);
+        let sender = UdpSocket::bind("0.0.0.0:0").unwrap();
+        sender.connect((ip, receiver.local_addr().unwrap().port())).unwrap();
+        let segment = i32::try_from(SEGMENT).unwrap();
+        if nix::sys::socket::setsockopt(&sender, UdpGsoSegment, &segment).is_err() {
+            faultd_tests::vm_only!("this kernel has no UDP_SEGMENT");
+        }
+        let start = Instant::now();
+        let sent: Vec<u8> = (0..30 * SEGMENT).map(|n| (n / SEGMENT + n) as u8).collect();
+        sender.send(&sent).unwrap();
+        let mut buffer = [0; 65_536];
+        for expected in sent.chunks(SEGMENT) {
+            let got = receiver.recv(&mut buffer).unwrap();
+            assert!(buffer[..got] == *expected, "a datagram on {device} changed");
+        }
+        assert!(start.elapsed() >= DELAY);
+        let stats = running.line.stats(SLOT);
+        assert_eq!((stats.refused, stats.overflow), (0, 0), "{stats:?}");
+    }
+}
+
+#[test]
+fn a_device_without_a_link_layer_gets_bare_packets() {
+    needs_privilege!();
+    let _here = Netns::enter();
+    let mut tun = tun("bare");
+    run("ip address add 10.79.0.1/24 dev bare");
+    run("ip link set bare up");
+    let running = Running::new().bare_egress("bare", DELAY);
+    let sender = UdpSocket::bind("10.79.0.1:0").unwrap();
+    let start = Instant::now();
+    sender.send_to(b"through the line", "10.79.0.2:4711").unwrap();
+    let mut packet = [0; 2048];
+    loop {
+        let length = tun.read(&mut packet).unwrap();
+        // IPv6's own start-up packets come by too.
+        if packet[0] == 0x45 {
+            assert!(packet[..length].ends_with(b"through the line"));
+            break;
+        }
+    }
+    assert!(start.elapsed() >= DELAY);
+    eventually(Duration::from_secs(1), "it went through the line", || {
+        running.line.stats(SLOT).delivered > 0
+    });
 }
