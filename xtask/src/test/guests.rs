@@ -73,18 +73,22 @@ pub fn run(
         env.insert(format!("{name}_BIN"), payload.program(program)?);
     }
     let image = payload.image()?;
-    // Most of a test is waiting, so guests share the processors well.
     let shared = Mutex::new(report);
+    // Most of a test is waiting, so guests share the processors well; more of them than processors
+    // would measure each other.
+    let parallel = thread::available_parallelism().map_or(1, usize::from);
+    let queue = Mutex::new(labels.into_iter());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let worker = || -> Result<()> {
+        while let Some(label) = next() {
+            let guest = Guest { label, host: &host, image: &image, work: &work, env: &env };
+            guest.run(&paths.vm_cache, &shared)?;
+        }
+        Ok(())
+    };
     thread::scope(|scope| {
-        let guests: Vec<_> = labels
-            .into_iter()
-            .map(|label| {
-                let guest = Guest { label, host: &host, image: &image, work: &work, env: &env };
-                let (shared, cache) = (&shared, &paths.vm_cache);
-                scope.spawn(move || guest.run(cache, shared))
-            })
-            .collect();
-        guests.into_iter().try_for_each(|guest| match guest.join() {
+        let workers: Vec<_> = (0..parallel).map(|_| scope.spawn(worker)).collect();
+        workers.into_iter().try_for_each(|worker| match worker.join() {
             Ok(result) => result,
             Err(panic) => std::panic::resume_unwind(panic),
         })

@@ -138,6 +138,10 @@ impl Report {
         if result.tier != Tier::Unit || result.verdict != Verdict::Ok {
             println!("{}", line(&result));
         }
+        // At once: a run that is interrupted has said why.
+        for line in result.output.trim_end().lines() {
+            println!("    {line}");
+        }
         self.results.push(result);
     }
 
@@ -230,12 +234,10 @@ impl Report {
         println!();
     }
 
+    /// Names of what failed (its output was shown when it did) and reasons of skips.
     fn show_details(&self) {
         for result in self.results.iter().filter(|r| r.verdict == Verdict::Failed) {
             println!("FAILED {} [{}] {}", result.name, result.place(), note(result));
-            for line in result.output.trim_end().lines() {
-                println!("    {line}");
-            }
         }
         for result in self.results.iter().filter(|r| r.verdict == Verdict::Skipped) {
             println!("SKIPPED {} [{}] {}", result.name, result.place(), note(result));

@@ -18,7 +18,10 @@ impl Accel {
     pub fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Kvm => &["-accel", "kvm", "-cpu", "host"],
-            Self::Tcg => &["-accel", "tcg,thread=multi", "-cpu", "max"],
+            // Without cmpxchg16b: QEMU 7.2 leaves half a pointer in the flags register after it. An
+            // interrupt that comes right then pushes them, its return faults, and the guest dies
+            // of a double fault in the slab allocator. Kernels do without where it is missing.
+            Self::Tcg => &["-accel", "tcg,thread=multi", "-cpu", "max,-cx16"],
         }
     }
 
