@@ -4,11 +4,12 @@ use std::{
     fs::{self, File},
     os::fd::AsRawFd,
     process, thread,
+    time::Duration,
 };
 
 use nix::sched::{CloneFlags, setns, unshare};
 
-use crate::command::run;
+use crate::{command::run, eventually};
 
 /// Address of the test's end of the veth pair.
 pub const HERE_V4: &str = "10.77.0.1";
@@ -54,6 +55,11 @@ impl Netns {
         ));
         address(HERE_DEV, HERE_V4, HERE_V6);
         peer.run(|| address(PEER_DEV, PEER_V4, PEER_V6));
+        // The carrier comes a moment after the second end is up.
+        eventually(Duration::from_secs(5), "the veth pair has a carrier", || {
+            let has_carrier = || !run("ip route show table all").contains("linkdown");
+            has_carrier() && peer.run(has_carrier)
+        });
         peer
     }
 

@@ -45,7 +45,7 @@ impl World {
         let here = Netns::enter();
         let peers: Vec<Peer> = peer.then(|| here.peer()).into_iter().collect();
         prepare(&here, peers.first());
-        let before = Snapshot::take(&here, &peers);
+        let before = Snapshot::before(&here, &peers);
         let daemon = home.start_with(env);
         Self { daemon: Some(daemon), home, before, peers, here }
     }
@@ -102,15 +102,18 @@ impl World {
         left
     }
 
-    /// Whether anything at all differs from before, at this moment.
-    pub fn is_clean_now(&self) -> bool {
-        Snapshot::take(&self.here, &self.peers).differences(&self.before).is_empty()
+    /// Fails if anything differs from before. There is nothing to wait for but
+    /// what other tests' daemons do to the whole machine.
+    #[track_caller]
+    pub fn assert_untouched(&self) {
+        let left = self.before.settle(&self.here, &self.peers, Duration::from_millis(200));
+        assert!(left.is_empty(), "changed:\n{}", left.join("\n"));
     }
 
     /// Takes the present state as the one to come back to, for tests that
     /// change the namespace themselves.
     pub fn forget_snapshot(&mut self) {
-        self.before = Snapshot::take(&self.here, &self.peers);
+        self.before = Snapshot::before(&self.here, &self.peers);
     }
 
     fn end(&mut self) {

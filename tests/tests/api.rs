@@ -257,7 +257,7 @@ fn capabilities_say_why_not() {
             assert!(!backend["detail"].as_str().unwrap().is_empty(), "{backend}");
         }
     }
-    assert!(world.is_clean_now(), "probing left something behind");
+    world.assert_untouched();
 }
 
 #[test]
@@ -274,6 +274,6 @@ fn a_plan_is_no_fault() {
         assert!(!step["apply"].as_str().unwrap().is_empty(), "{step}");
         assert!(!step["undo"].as_str().unwrap().is_empty(), "{step}");
     }
-    assert!(world.is_clean_now());
+    world.assert_untouched();
     assert_eq!(world.get("/v1/faults?all=true")["faults"], json!([]));
 }

@@ -37,8 +37,9 @@ fn pingers_reach_both_namespaces() {
         assert_eq!(Pinger::tcp(tcp.address()).series(20).len(), 20);
         assert_eq!(Pinger::udp(udp.address()).series(20).len(), 20);
     }
-    let udp = UdpEcho::bind("127.0.0.1:0");
-    let delays = traffic::spread_delays(udp.address(), 200, Duration::from_micros(200));
+    let receiver = traffic::receiver("[::1]:0");
+    let sender = traffic::sender_to(traffic::address(&receiver));
+    let delays = traffic::one_way(&sender, &receiver, 200, Duration::from_micros(200));
     assert!(delays.iter().all(Option::is_some));
 }
 

@@ -36,7 +36,7 @@ fn nothing_attached(world: &World) {
             assert_eq!(ours, None, "a program is attached to the root group");
         }
     }
-    assert!(world.is_clean_now(), "something is attached or changed");
+    world.assert_untouched();
 }
 
 /// Time for what a request leaves behind: a connection that is closed, memory

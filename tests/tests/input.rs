@@ -98,7 +98,7 @@ fn wrong_command_lines_are_refused_and_change_nothing() {
         }
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), WRONG.len(), wrong.join("\n"));
-    assert!(world.is_clean_now(), "a refused request changed something");
+    world.assert_untouched();
     assert_eq!(world.get("/v1/faults?all=true")["faults"].as_array().map(Vec::len), Some(0));
     assert_eq!(world.get("/v1/health")["status"], "ok");
 }
@@ -113,7 +113,7 @@ fn a_dead_pid_is_refused_by_name() {
     for kind in ["partition", "latency --ms 5", "loss --percent 5"] {
         world.ctl(&format!("inject {kind} --pid {pid}")).refused(2, &[&pid.to_string()]);
     }
-    assert!(world.is_clean_now());
+    world.assert_untouched();
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn pid_1_and_the_daemon_are_protected() {
         let outcome = world.ctl(&format!("inject partition --pid {pid}"));
         outcome.refused(4, &["--force"]);
     }
-    assert!(world.is_clean_now());
+    world.assert_untouched();
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn strangers_are_refused() {
         let outcome = Outcome::of(as_nobody().args(line.split(' ')));
         assert_eq!(outcome.code, Some(4), "{line}: {}{}", outcome.stderr, outcome.stdout);
     }
-    assert!(world.is_clean_now());
+    world.assert_untouched();
     assert_eq!(world.get("/v1/faults?all=true")["faults"].as_array().map(Vec::len), Some(0));
     fs::set_permissions(&socket, PermissionsExt::from_mode(0o660)).unwrap();
 }
@@ -254,6 +254,6 @@ fn bodies_on_the_wire_are_checked_too() {
     let response = http::request(world.socket(), "POST", "/v1/faults", &huge);
     assert_eq!(response.status, 413, "{response:?}");
     assert_eq!(response.json()["type"], "urn:faultd:too-large");
-    assert!(world.is_clean_now());
+    world.assert_untouched();
     assert_eq!(world.get("/v1/faults?all=true")["faults"].as_array().map(Vec::len), Some(0));
 }

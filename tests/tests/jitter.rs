@@ -6,7 +6,7 @@ use faultd_tests::{
     clock::to_ms,
     slow,
     stats::{Shape, Z_999, ks_allowance, ks_critical, ks_distance},
-    traffic::{UdpEcho, median, percentile, spread_delays},
+    traffic::{self, median, one_way, percentile},
     wire::Way,
 };
 
@@ -26,19 +26,20 @@ struct Sample {
 
 fn measure(way: Way, options: &str) -> Sample {
     let world = way.world();
-    let server = way.at_server(&world, UdpEcho::bind);
+    let receiver = way.at_server(&world, traffic::receiver);
+    let sender = traffic::sender_to(traffic::address(&receiver));
+    let port = traffic::address(&sender).port();
+    let interval = Duration::from_micros(500).mul_f64(slow().min(8.0));
     let spread = || {
-        let delays = spread_delays(server.address(), 500, Duration::from_micros(500));
+        let delays = one_way(&sender, &receiver, 500, interval);
         let delays: Vec<u64> = delays.into_iter().flatten().collect();
         (median(&delays), percentile(&delays, 95.0))
     };
     let (normal, before) = spread();
     let id = world.inject_id(&format!(
-        "latency --ms {MEAN} --jitter {JITTER} {options} --port {} --for 120s",
-        server.port()
+        "latency --ms {MEAN} --jitter {JITTER} {options} --local-port {port} --for 120s"
     ));
-    let interval = Duration::from_micros(500).mul_f64(slow().min(8.0));
-    let delays = spread_delays(server.address(), COUNT, interval);
+    let delays = one_way(&sender, &receiver, COUNT, interval);
     world.ctl(&format!("revert {id}")).ok();
     let (_, after) = spread();
     assert!(delays.iter().all(Option::is_some), "a delayed packet was lost");

@@ -220,7 +220,7 @@ fn a_dry_run_changes_nothing() {
     let line = format!("inject latency --ms 300 --port {} --for 60s --dry-run", pair.ports());
     let text = world.ctl(&line).ok();
     let plan = world.ctl(&format!("--json {line}")).json();
-    assert!(world.is_clean_now(), "a dry run changed something");
+    world.assert_untouched();
     pair.assert_normal();
     assert_eq!(world.get("/v1/faults?all=true")["faults"].as_array().unwrap().len(), 0);
     let backend = plan["backend"].as_str().unwrap();

@@ -91,8 +91,10 @@ fn a_partition_in_the_middle_of_a_stream_only_stalls_it() {
     let mut stream = TcpStream::connect(server.address()).unwrap();
     let sent: Vec<u8> = (0..200_000_u32).flat_map(u32::to_be_bytes).collect();
     let (mut writer, copy) = (stream.try_clone().unwrap(), sent.clone());
-    world.inject(&format!("partition --port {} --for 700ms", server.port()));
+    world.inject(&format!("partition --port {} --for 60s", server.port()));
     let writing = thread::spawn(move || writer.write_all(&copy).unwrap());
+    thread::sleep(Duration::from_millis(700));
+    world.revert_all();
     let mut got = vec![0; sent.len()];
     stream.set_read_timeout(Some(slowly(Duration::from_secs(20)))).unwrap();
     stream.read_exact(&mut got).unwrap();

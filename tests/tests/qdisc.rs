@@ -165,5 +165,5 @@ fn a_backend_that_is_not_there_is_refused_with_the_reason() {
         let outcome = world.ctl(&format!("inject latency --ms 5 --backend {backend} --dev veth0"));
         outcome.refused(5, &[backend]);
     }
-    assert!(world.is_clean_now());
+    world.assert_untouched();
 }

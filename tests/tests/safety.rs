@@ -285,5 +285,5 @@ fn a_vanished_interface_takes_only_its_faults_along() {
 fn snapshots_hold_in_an_untouched_world() {
     let world = World::with_peer();
     thread::sleep(Duration::from_millis(100));
-    assert!(world.is_clean_now());
+    world.assert_untouched();
 }

@@ -19,7 +19,20 @@ pub struct Snapshot {
     orphans: Vec<String>,
 }
 
+/// Written by every daemon for the moment of an attachment, and by other
+/// tests' daemons too.
+const EXPEDITED: &str = "/sys/kernel/rcu_expedited";
+
 impl Snapshot {
+    /// Reads what there is before a test; waits for a moment in which no other
+    /// test is attaching something.
+    pub fn before(here: &Netns, peers: &[Peer]) -> Self {
+        holds_within(slowly(Duration::from_secs(1)), || {
+            fs::read_to_string(EXPEDITED).is_ok_and(|text| text.trim() == "0")
+        });
+        Self::take(here, peers)
+    }
+
     /// Reads everything.
     pub fn take(_: &Netns, peers: &[Peer]) -> Self {
         let mut state = BTreeMap::new();
@@ -27,7 +40,7 @@ impl Snapshot {
         for (i, peer) in peers.iter().enumerate() {
             peer.run(|| net::read(&format!("peer {i}"), &mut state));
         }
-        for file in ["/sys/kernel/rcu_expedited", "/sys/kernel/rcu_normal"] {
+        for file in [EXPEDITED, "/sys/kernel/rcu_normal"] {
             if let Ok(text) = fs::read_to_string(file) {
                 state.insert(file.to_owned(), text.trim().to_owned());
             }

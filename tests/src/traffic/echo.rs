@@ -82,16 +82,23 @@ pub fn echo(mut stream: TcpStream, stop: &AtomicBool) {
     if ready.is_err() {
         return;
     }
+    super::measures();
     let mut buffer = [0; 4096];
     while !stop.load(Ordering::Relaxed) {
         match stream.read(&mut buffer) {
             Ok(0) => return,
             Ok(n) if stream.write_all(&buffer[..n]).is_err() => return,
             Ok(_) => {}
-            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(e) if is_passing(e.kind()) => {}
             Err(_) => return,
         }
     }
+}
+
+/// A time-out, or a timed receive that ended early because the process was
+/// frozen and thawed.
+fn is_passing(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
 
 /// Echoes datagrams.
@@ -138,6 +145,7 @@ impl Drop for UdpEcho {
 
 /// Echoes datagrams until `stop`; the socket has a read timeout.
 pub fn echo_datagrams(socket: &UdpSocket, stop: &AtomicBool) {
+    super::measures();
     let mut buffer = vec![0; 65_536];
     while !stop.load(Ordering::Relaxed) {
         if let Ok((length, from)) = socket.recv_from(&mut buffer) {

@@ -3,7 +3,6 @@
 use std::{
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream, UdpSocket},
-    thread,
     time::{Duration, Instant},
 };
 
@@ -18,6 +17,40 @@ pub struct Pinger {
 enum Line {
     Tcp(TcpStream),
     Udp(UdpSocket),
+}
+
+impl Line {
+    fn send(&mut self, message: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.write_all(message),
+            Self::Udp(socket) => socket.send(message).map(drop),
+        }
+    }
+
+    /// The next message.
+    fn receive(&mut self, deadline: Instant) -> io::Result<[u8; 8]> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let mut message = [0; 8];
+        match self {
+            Self::Tcp(stream) => {
+                stream.set_read_timeout(Some(left))?;
+                stream.read_exact(&mut message)?;
+            }
+            Self::Udp(socket) => {
+                socket.set_read_timeout(Some(left))?;
+                // Freezing and thawing a process ends a timed receive early.
+                while let Err(e) = socket.recv(&mut message) {
+                    if e.kind() != io::ErrorKind::Interrupted {
+                        return Err(e);
+                    }
+                }
+            }
+        }
+        Ok(message)
+    }
 }
 
 impl Pinger {
@@ -67,37 +100,22 @@ impl Pinger {
     /// One round trip in nanoseconds; `None` when no answer comes within
     /// `limit`, which is taken as it is.
     pub fn ping_within(&mut self, limit: Duration) -> Option<u64> {
-        let number = self.next;
+        self.try_ping(limit).ok()
+    }
+
+    /// One round trip in nanoseconds.
+    ///
+    /// # Errors
+    /// When no answer comes within `limit`, or the connection breaks.
+    pub fn try_ping(&mut self, limit: Duration) -> io::Result<u64> {
+        let message = self.next.to_be_bytes();
         self.next += 1;
-        let message = number.to_be_bytes();
         let start = mono_ns();
+        self.line.send(&message)?;
         let deadline = Instant::now() + limit;
-        let mut answer = [0; 8];
-        match &mut self.line {
-            Line::Tcp(stream) => {
-                stream.write_all(&message).ok()?;
-                // The answer to an earlier message may come first.
-                loop {
-                    stream.set_read_timeout(Some(left(deadline)?)).ok()?;
-                    stream.read_exact(&mut answer).ok()?;
-                    if answer == message {
-                        break;
-                    }
-                }
-            }
-            Line::Udp(socket) => {
-                socket.send(&message).ok()?;
-                loop {
-                    socket.set_read_timeout(Some(left(deadline)?)).ok()?;
-                    match socket.recv(&mut answer) {
-                        Ok(8) if answer == message => break,
-                        Ok(_) => {}
-                        Err(_) => return None,
-                    }
-                }
-            }
-        }
-        Some(mono_ns() - start)
+        // The answer to an earlier message may come first.
+        while self.line.receive(deadline)? != message {}
+        Ok(mono_ns() - start)
     }
 
     /// One round trip that has to succeed within 10 s (stretched).
@@ -107,63 +125,15 @@ impl Pinger {
     #[track_caller]
     pub fn ping(&mut self) -> u64 {
         let limit = slowly(Duration::from_secs(10));
-        self.ping_within(limit).unwrap_or_else(|| panic!("no answer within {limit:?}"))
+        self.try_ping(limit).unwrap_or_else(|e| panic!("no answer within {limit:?}: {e}"))
     }
 
     /// So many round trips, one after the other.
     #[track_caller]
     pub fn series(&mut self, count: usize) -> Vec<u64> {
+        super::measures();
         (0..count).map(|_| self.ping()).collect()
     }
-}
-
-/// Sends `count` datagrams to an echo server, one each `interval` whether or
-/// not answers are there, and returns each one's round trip in nanoseconds.
-///
-/// # Panics
-/// When the socket cannot be made.
-pub fn spread_delays(to: SocketAddr, count: usize, interval: Duration) -> Vec<Option<u64>> {
-    let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-    let socket = UdpSocket::bind(any).expect("a UDP socket");
-    super::sequence::grow_buffer(&socket);
-    socket.connect(to).unwrap_or_else(|e| panic!("{to}: {e}"));
-    socket.set_read_timeout(Some(slowly(Duration::from_secs(2)))).expect("read timeout");
-    let sender = socket.try_clone().expect("a second handle");
-    let sending = thread::spawn(move || {
-        let start = Instant::now();
-        for i in 0..count {
-            let due = start + interval * i as u32;
-            thread::sleep(due.saturating_duration_since(Instant::now()));
-            let mut message = [0; 16];
-            message[..8].copy_from_slice(&(i as u64).to_be_bytes());
-            message[8..].copy_from_slice(&mono_ns().to_be_bytes());
-            let _ = sender.send(&message);
-        }
-    });
-    let mut delays = vec![None; count];
-    let mut message = [0; 16];
-    let mut missing = count;
-    while missing > 0 {
-        match socket.recv(&mut message) {
-            Ok(16) => {}
-            Ok(_) => continue,
-            // Nothing for a while: over, unless the sender is still at it.
-            Err(_) if sending.is_finished() => break,
-            Err(_) => continue,
-        }
-        let now = mono_ns();
-        let [index, sent] = [0, 8].map(|at| {
-            let mut bytes = [0; 8];
-            bytes.copy_from_slice(&message[at..at + 8]);
-            u64::from_be_bytes(bytes)
-        });
-        let slot = delays.get_mut(index as usize).expect("an index that was sent");
-        if slot.replace(now - sent).is_none() {
-            missing -= 1;
-        }
-    }
-    sending.join().expect("the sender");
-    delays
 }
 
 /// The middle value.
@@ -185,9 +155,4 @@ pub fn percentile(values: &[u64], percent: f64) -> u64 {
     sorted.sort_unstable();
     let rank = (percent / 100.0 * sorted.len() as f64).ceil() as usize;
     *sorted.get(rank.saturating_sub(1)).expect("at least one value")
-}
-
-fn left(deadline: Instant) -> Option<Duration> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    (!left.is_zero()).then_some(left)
 }
