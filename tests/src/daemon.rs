@@ -103,6 +103,18 @@ impl Home {
     /// # Panics
     /// When it does not come up in time.
     pub fn start_with(&self, env: &[(&str, &str)]) -> Daemon {
+        self.try_start(env)
+            .unwrap_or_else(|status| panic!("faultd ended at once ({status}):\n{}", self.log()))
+    }
+
+    /// The same for a daemon that may die while it starts.
+    ///
+    /// # Errors
+    /// How it ended.
+    ///
+    /// # Panics
+    /// When it neither listens nor ends in time.
+    pub fn try_start(&self, env: &[(&str, &str)]) -> Result<Daemon, ExitStatus> {
         let out = |name: &str| {
             let path = self.dir.path().join(name);
             File::options().create(true).append(true).open(path).expect("a log file")
@@ -119,7 +131,7 @@ impl Home {
         let limit = slowly(Duration::from_secs(10));
         while self.log().matches("listening on").count() == before {
             if let Ok(Some(status)) = child.try_wait() {
-                panic!("faultd ended at once ({status}):\n{}", self.log());
+                return Err(status);
             }
             if started.elapsed() > limit {
                 let _ = child.kill();
@@ -128,7 +140,7 @@ impl Home {
             }
             std::thread::sleep(Duration::from_millis(2));
         }
-        Daemon { child, socket: self.socket() }
+        Ok(Daemon { child, socket: self.socket() })
     }
 }
 

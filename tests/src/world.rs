@@ -42,12 +42,22 @@ impl World {
         env: &[(&str, &str)],
         prepare: impl FnOnce(&Netns, Option<&Peer>),
     ) -> Self {
+        let mut world = Self::empty(peer, home, prepare);
+        world.daemon = Some(world.home.start_with(env));
+        world
+    }
+
+    /// Loopback only, and no daemon yet.
+    pub fn without_daemon() -> Self {
+        Self::empty(false, Home::new(), |_, _| {})
+    }
+
+    fn empty(peer: bool, home: Home, prepare: impl FnOnce(&Netns, Option<&Peer>)) -> Self {
         let here = Netns::enter();
         let peers: Vec<Peer> = peer.then(|| here.peer()).into_iter().collect();
         prepare(&here, peers.first());
         let before = Snapshot::before(&here, &peers);
-        let daemon = home.start_with(env);
-        Self { daemon: Some(daemon), home, before, peers, here }
+        Self { daemon: None, home, before, peers, here }
     }
 
     /// The other end of the veth pair.

@@ -7,6 +7,7 @@ use faultd_tests::{
     clock::mono_ns,
     daemon::id,
     http::{Http, request},
+    slowly,
 };
 use serde_json::{Value, json};
 
@@ -169,11 +170,13 @@ fn events_tell_a_life() {
 #[test]
 fn leases() {
     let world = World::new();
-    let body = json!({"kind": "partition", "target": {"port": 9}, "for": "30s", "lease": "600ms"});
+    let lease = slowly(Duration::from_millis(600));
+    let body = json!({"kind": "partition", "target": {"port": 9}, "for": "300s",
+                      "lease": format!("{}ms", lease.as_millis())});
     let kept = id(&create(&world, &body));
     let lost = id(&create(&world, &body));
-    for _ in 0..4 {
-        thread::sleep(Duration::from_millis(250));
+    for _ in 0..3 {
+        thread::sleep(lease / 2);
         let path = format!("/v1/faults/{kept}/confirm");
         assert_eq!(request(world.socket(), "POST", &path, "").status, 200);
     }
