@@ -2,7 +2,6 @@
 
 use aya_ebpf::{
     Global, bindings,
-    btf_maps::SkStorage,
     macros::{btf_map, map},
     maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray},
 };
@@ -50,8 +49,28 @@ pub static PREFIX_TRIE: LpmTrie<abi::Address, u32> = LpmTrie::with_max_entries(a
 #[map]
 pub static PREFIX_ENTRIES: Array<abi::PrefixEntry> = Array::with_max_entries(abi::PREFIXES, 0);
 
+/// Socket storage as aya's `SkStorage`, with BPF_F_CLONE: connections that are
+/// accepted inherit the tag of the socket that listens.
+#[repr(C)]
+pub struct SocketTags {
+    r#type: *const [i32; bindings::bpf_map_type::BPF_MAP_TYPE_SK_STORAGE as usize],
+    key: *const i32,
+    value: *const u32,
+    max_entries: *const [i32; 0],
+    map_flags: *const [i32; (bindings::BPF_F_NO_PREALLOC | bindings::BPF_F_CLONE) as usize],
+}
+
+// SAFETY: the fields only describe types to the loader; nobody follows them.
+unsafe impl Sync for SocketTags {}
+
 #[btf_map]
-pub static SOCK_TAG: SkStorage<u32> = SkStorage::new();
+pub static SOCK_TAG: SocketTags = SocketTags {
+    r#type: core::ptr::null(),
+    key: core::ptr::null(),
+    value: core::ptr::null(),
+    max_entries: core::ptr::null(),
+    map_flags: core::ptr::null(),
+};
 
 #[map]
 pub static FRAGMENTS: LruHashMap<abi::FragmentKey, abi::Ports> =
