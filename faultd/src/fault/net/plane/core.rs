@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     engine::journal::Journal,
+    fault::net::line,
     host::{
         links::{self, Link},
         netns::Netns,
@@ -197,7 +198,7 @@ impl Core {
         }
         let mut links = links::list(&self.netns)?;
         if spec.ifindexes.is_empty() {
-            links.retain(|link| self.is_covered(link));
+            links.retain(|link| Self::is_covered(link));
         } else {
             links.retain(|link| spec.ifindexes.contains(&link.ifindex));
         }
@@ -205,9 +206,11 @@ impl Core {
     }
 
     /// Whether a rule for every interface is for this one: one that is up and
-    /// not the delay line's own.
-    pub(super) fn is_covered(&self, link: &Link) -> bool {
-        link.up && !self.origins.is_tap(link.ifindex) && self.config.line_ifindex != link.ifindex
+    /// no TAP of a delay line. These are told by their names, because word of
+    /// one comes before the line is connected, and because another daemon may
+    /// have one here too: a packet that is sent there has met its rules.
+    pub(super) fn is_covered(link: &Link) -> bool {
+        link.up && !line::is_own(link)
     }
 
     fn places(&self, spec: &RuleSpec, links: &[Link]) -> Vec<Place> {

@@ -25,11 +25,6 @@ pub struct Origins {
 }
 
 impl Origins {
-    /// Whether an interface is one of the delay line's own TAPs.
-    pub fn is_tap(&self, ifindex: u32) -> bool {
-        self.links.values().any(|link| link.tap == Some(ifindex))
-    }
-
     fn next(&mut self) -> Option<u16> {
         let links = &self.links;
         let taken =

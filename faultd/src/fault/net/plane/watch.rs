@@ -114,7 +114,7 @@ impl Core {
 
     /// Extends the rules that are for every interface to this one.
     fn cover(&mut self, link: &Link) -> Result<(), PlaneError> {
-        if !self.is_covered(link) {
+        if !Self::is_covered(link) {
             return Ok(());
         }
         let open: Vec<_> = self
