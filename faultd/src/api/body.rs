@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::{
-    extract::{FromRequest, FromRequestParts, Query, Request},
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
 use faultd_api::{MAX_BODY_BYTES, Problem};
@@ -74,6 +74,21 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
             let text = e.body_text();
             let cause = text.rsplit_once("string: ").map_or(text.as_str(), |(_, cause)| cause);
             let detail = format!("the query string is malformed: {cause}");
+            Refusal::invalid(StatusCode::BAD_REQUEST, detail)
+        })
+    }
+}
+
+/// The id in a path.
+pub(super) struct Id(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let read = Path::<String>::from_request_parts(parts, state).await;
+        read.map(|Path(id)| Self(id)).map_err(|e| {
+            let detail = format!("the path is malformed: {}", e.body_text());
             Refusal::invalid(StatusCode::BAD_REQUEST, detail)
         })
     }

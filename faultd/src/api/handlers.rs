@@ -2,7 +2,7 @@
 
 use axum::{
     Extension, Json,
-    extract::{Path, RawQuery, State},
+    extract::{RawQuery, State},
     http::{HeaderMap, StatusCode},
 };
 use faultd_api::{
@@ -13,7 +13,7 @@ use faultd_api::{
 use super::{
     App,
     access::Granted,
-    body::{Asked, JsonBody},
+    body::{Asked, Id, JsonBody},
     openapi,
     peer::Peer,
     problem::Refusal,
@@ -94,7 +94,7 @@ pub(super) async fn list(
     Json(FaultList { faults: app.0.engine.list(query.all) })
 }
 
-pub(super) async fn show(State(app): State<App>, Path(id): Path<String>) -> Answer<Fault> {
+pub(super) async fn show(State(app): State<App>, Id(id): Id) -> Answer<Fault> {
     app.0.engine.get(&id).map(Json).ok_or_else(|| Refusal::no_such_fault(&id))
 }
 
@@ -103,7 +103,7 @@ pub(super) async fn revert(
     State(app): State<App>,
     Extension(peer): Extension<Peer>,
     Extension(Granted(grant)): Extension<Granted>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Answer<Fault> {
     let engine = &app.0.engine;
     let fault = engine.get(&id).ok_or_else(|| Refusal::no_such_fault(&id))?;
@@ -135,7 +135,7 @@ pub(super) async fn confirm(
     State(app): State<App>,
     Extension(peer): Extension<Peer>,
     Extension(Granted(grant)): Extension<Granted>,
-    Path(id): Path<String>,
+    Id(id): Id,
 ) -> Answer<Fault> {
     let fault = app.0.engine.get(&id).ok_or_else(|| Refusal::no_such_fault(&id))?;
     may_end(&app, &peer, &grant, &fault, "confirm")?;

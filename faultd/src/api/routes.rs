@@ -126,14 +126,14 @@ pub(super) const ROUTES: &[Route] = &[
         )
     },
     Route {
-        fails: &[404],
+        fails: &[400, 404],
         ..read("/v1/faults/{id}", "One fault", Answer::Json(schema::<Fault>()), || {
             get(handlers::show)
         })
     },
     Route {
         method: Verb::Delete,
-        fails: &[404, 503],
+        fails: &[400, 404, 503],
         ..read(
             "/v1/faults/{id}",
             "Revert a fault; answers when it is taken back",
@@ -143,7 +143,7 @@ pub(super) const ROUTES: &[Route] = &[
     },
     Route {
         method: Verb::Post,
-        fails: &[404, 409],
+        fails: &[400, 404, 409],
         ..read(
             "/v1/faults/{id}/confirm",
             "Renew the lease of a fault",

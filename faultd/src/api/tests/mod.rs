@@ -75,6 +75,7 @@ fn every_error_is_a_problem_document() {
         (("PUT", "/v1/faults".into(), "", ""), 405, "invalid", "PUT"),
         (("PATCH", "/metrics".into(), "", ""), 405, "invalid", "PATCH"),
         (("GET", "/v1/faults/f-zzzzzz".into(), "", ""), 404, "no-such-fault", "f-zzzzzz"),
+        (("GET", "/v1/faults/%ff".into(), "", ""), 400, "invalid", "path"),
         (("DELETE", "/v1/faults/f-zzzzzz".into(), "", ""), 404, "no-such-fault", "f-zzzzzz"),
         (("POST", "/v1/faults/f-zzzzzz/confirm".into(), "", ""), 404, "no-such-fault", "f-zz"),
         (("POST", no_lease, "", ""), 409, "invalid", "no lease"),
