@@ -198,7 +198,7 @@ impl Core {
         }
         let mut links = links::list(&self.netns)?;
         if spec.ifindexes.is_empty() {
-            links.retain(|link| Self::is_covered(link));
+            links.retain(Self::is_covered);
         } else {
             links.retain(|link| spec.ifindexes.contains(&link.ifindex));
         }

@@ -29,6 +29,7 @@ const REDIRECT: i32 = 7;
 pub struct Bench {
     pub netns: Netns,
     pub plane: Plane,
+    pub journal: Journal,
     _state: TempDir,
 }
 
@@ -46,7 +47,7 @@ impl Bench {
         let state = tempfile::tempdir().unwrap();
         let (journal, _) = Journal::open(state.path()).unwrap();
         let plane = Plane::load(&netns, &journal, options).unwrap();
-        Some(Self { netns, plane, _state: state })
+        Some(Self { netns, plane, journal, _state: state })
     }
 
     /// Runs the egress classifier on a packet, as if it left by loopback. There

@@ -6,6 +6,7 @@ mod actions;
 mod attach;
 mod cost;
 mod harness;
+mod holding;
 mod matching;
 mod owners;
 mod packet;
