@@ -2,10 +2,18 @@
 //! stamps every packet that a port condition picks with one constant delay and
 //! redirects it. The real one is in faultd-ebpf; this one keeps the line
 //! testable on its own.
+//!
+//! It hangs on clsact, which every kernel of the matrix has; the namespaces of
+//! these tests take it with them.
 
 use std::{
     io,
-    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+    os::fd::{AsFd as _, FromRawFd as _, OwnedFd},
+};
+
+use faultd::host::{
+    netns::Netns,
+    tc::{Handle, Tc},
 };
 
 /// Which packets are delayed.
@@ -22,10 +30,8 @@ pub enum Match {
 /// Where the classifier sits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hook {
-    /// `BPF_TCX_INGRESS`
-    Ingress = 46,
-    /// `BPF_TCX_EGRESS`
-    Egress = 47,
+    Ingress,
+    Egress,
 }
 
 /// What it does.
@@ -43,7 +49,21 @@ pub struct Delay {
 
 /// An attached program; detached when dropped.
 pub struct Attached {
-    _link: OwnedFd,
+    netns: Netns,
+    ifindex: u32,
+    parent: Handle,
+}
+
+/// Priority and handle alike.
+const FIRST: u16 = 1;
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        // The interface may be gone by now, and the filter with it.
+        if let Ok(mut tc) = Tc::open(&self.netns) {
+            let _ = tc.del_filter(self.ifindex, self.parent, FIRST, FIRST.into());
+        }
+    }
 }
 
 /// `struct bpf_insn`.
@@ -107,7 +127,7 @@ const KTIME_GET_BOOT_NS: i32 = 125;
 const SKB_MARK: i16 = 8;
 const SKB_PROTOCOL: i16 = 16;
 
-const PASS: i32 = -1; // TCX_NEXT
+const PASS: i32 = -1; // TC_ACT_UNSPEC
 
 fn pass() -> [Insn; 2] {
     [mov_imm(0, PASS), EXIT]
@@ -200,7 +220,7 @@ fn bpf(command: libc::c_long, attr: &mut [u64]) -> io::Result<OwnedFd> {
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: both commands used here return a new descriptor.
+    // SAFETY: BPF_PROG_LOAD returns a new descriptor.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
@@ -225,11 +245,18 @@ fn load(code: &[Insn]) -> io::Result<OwnedFd> {
 }
 
 fn attach(code: &[Insn], ifindex: u32, hook: Hook) -> io::Result<Attached> {
-    const BPF_LINK_CREATE: libc::c_long = 28;
     let program = load(code)?;
-    let mut attr =
-        [program.as_raw_fd() as u64 | (u64::from(ifindex) << 32), hook as u64, 0, 0, 0, 0];
-    Ok(Attached { _link: bpf(BPF_LINK_CREATE, &mut attr)? })
+    let parent = match hook {
+        Hook::Ingress => Handle::CLSACT_INGRESS,
+        Hook::Egress => Handle::CLSACT_EGRESS,
+    };
+    let netns = Netns::current()?;
+    let mut tc = Tc::open(&netns)?;
+    if !tc.has_clsact(ifindex)? {
+        tc.add_clsact(ifindex)?;
+    }
+    tc.add_bpf_filter(ifindex, parent, FIRST, FIRST.into(), program.as_fd(), "delay-line-test")?;
+    Ok(Attached { netns, ifindex, parent })
 }
 
 /// Delays what leaves by (or comes in by) an interface.

@@ -191,5 +191,4 @@ fn a_killed_process_leaves_nothing() {
     victim.kill().unwrap();
     victim.wait().unwrap();
     eventually(Duration::from_secs(1), "the TAP is gone", || taps() == 0);
-    assert!(!run("ip -details link show dev lo").contains("tcx"));
 }
