@@ -30,7 +30,7 @@ impl Core {
             all.iter().copied().filter(|pid| !self.is_member(*pid, slot)).collect();
         self.join(&missed, slot, generation)?;
         for pid in all {
-            self.tag_sockets(pid);
+            self.tag_sockets(pid)?;
         }
         Ok(())
     }
@@ -77,18 +77,24 @@ impl Core {
     }
 
     /// Tags the sockets that a process has, as those that it makes from now on
-    /// are tagged by the program. A process or socket that is gone meanwhile
-    /// needs none.
-    fn tag_sockets(&mut self, pid: u32) {
-        let Ok(process) = pidfd_open(pid) else { return };
+    /// are tagged by the program. What is gone meanwhile needs no tag.
+    fn tag_sockets(&mut self, pid: u32) -> Result<(), PlaneError> {
+        let fail = |errno: Errno| PlaneError::Host {
+            what: format!("the sockets of process {pid}"),
+            source: errno.into(),
+        };
+        let process = match pidfd_open(pid) {
+            Err(Errno::ESRCH) => return Ok(()),
+            opened => opened.map_err(fail)?,
+        };
         for fd in sockets::descriptors_of(pid) {
-            let Ok(socket) = pidfd_getfd(&process, fd) else { continue };
-            if let Err(error) = self.maps.sock_tag.insert(&socket, pid, 0) {
-                // Not every socket is one of the network: Unix sockets are
-                // tagged too, and harmlessly.
-                tracing::debug!("socket {fd} of process {pid} not tagged: {error}");
-            }
+            let socket = match pidfd_getfd(&process, fd) {
+                Err(Errno::ESRCH | Errno::EBADF) => continue,
+                copied => copied.map_err(fail)?,
+            };
+            self.maps.sock_tag.insert(&socket, pid, 0)?;
         }
+        Ok(())
     }
 
     /// Where the fork hook finds the ids of a child.
