@@ -25,6 +25,17 @@ impl Accel {
         }
     }
 
+    /// Arguments of the kernel, each with a space before it.
+    pub fn kernel_arguments(self) -> &'static str {
+        match self {
+            Self::Kvm => "",
+            // The price of going without cmpxchg16b: from 7.0 on the storage that programs keep at
+            // sockets comes from kmalloc_nolock (mm/slub.c), which then serves only from caches
+            // under debug.
+            Self::Tcg => " slab_debug=F,kmalloc-*",
+        }
+    }
+
     /// By how much tests have to stretch their patience.
     pub fn slowness(self) -> u32 {
         match self {

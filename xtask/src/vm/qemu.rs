@@ -34,10 +34,10 @@ pub fn command(accel: Accel, kernel: &Kernel, disks: &Disks<'_>) -> Command {
         "2",
         "-m",
         "2G",
-        "-append",
-        // An oops is a panic: what runs after one proves nothing.
-        "console=ttyS0 quiet loglevel=4 panic=-1 oops=panic mitigations=off net.ifnames=0",
     ]);
+    // An oops is a panic: what runs after one proves nothing.
+    let append = "console=ttyS0 quiet loglevel=4 panic=-1 oops=panic mitigations=off net.ifnames=0";
+    qemu.args(["-append", &format!("{append}{}", accel.kernel_arguments())]);
     qemu.args(accel.arguments());
     qemu.arg("-kernel").arg(kernel.vmlinuz()).arg("-initrd").arg(disks.initramfs);
     // The order of the disks is the order of their names: vda, vdb, vdc.
