@@ -39,7 +39,8 @@ pub fn fuzz(paths: &Paths, args: &Args) -> Result<()> {
         let corpus = format!("fuzz/corpus/{target}");
         let seeds = format!("fuzz/seeds/{target}");
         fs::create_dir_all(paths.root.join(&corpus)).context(corpus.clone())?;
-        let args = ["run", &target, &corpus, &seeds, "--", &limit, "-verbosity=0"];
+        let args =
+            ["run", &target, &corpus, &seeds, "--", &limit, "-verbosity=0", "-print_funcs=0"];
         run(&mut cargo_fuzz(&paths.root, &args))
             .with_context(|| format!("fuzz target {target}"))?;
     }
