@@ -14,6 +14,8 @@ pub struct Usage {
     pub switches: u64,
     /// Resident memory in KiB.
     pub resident_kib: u64,
+    /// The part of it that belongs to no file.
+    pub anonymous_kib: u64,
 }
 
 /// Reads a process's usage; `None` when it is gone.
@@ -24,7 +26,11 @@ pub fn usage(pid: u32) -> Option<Usage> {
         let text = fs::read_to_string(task.path().join("status")).ok()?;
         switches += field(&text, "voluntary_ctxt_switches:")?;
     }
-    Some(Usage { switches, resident_kib: field(&status, "VmRSS:")? })
+    Some(Usage {
+        switches,
+        resident_kib: field(&status, "VmRSS:")?,
+        anonymous_kib: field(&status, "RssAnon:")?,
+    })
 }
 
 /// Whether a process exists and is not a zombie.

@@ -12,10 +12,10 @@ use std::{
     time::Duration,
 };
 
-use faultd_tests::{clock::mono_ns, slowly};
+use faultd_tests::clock::mono_ns;
 
 /// A request without an answer by then has failed.
-const PATIENCE: Duration = Duration::from_millis(1500);
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Between two requests.
 const PAUSE: Duration = Duration::from_millis(4);
 
@@ -76,13 +76,12 @@ impl Drop for Client {
 }
 
 fn ask(connection: &mut Option<TcpStream>, server: SocketAddr) -> io::Result<()> {
-    let patience = slowly(PATIENCE);
     let stream = match connection {
         Some(stream) => stream,
         None => {
-            let stream = TcpStream::connect_timeout(&server, patience)?;
+            let stream = TcpStream::connect_timeout(&server, PATIENCE)?;
             stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(patience))?;
+            stream.set_read_timeout(Some(PATIENCE))?;
             connection.insert(stream)
         }
     };
