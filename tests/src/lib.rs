@@ -36,7 +36,7 @@ pub use ctl::Outcome;
 pub use daemon::Daemon;
 pub use netns::{Netns, Peer};
 pub use victim::Victim;
-pub use wait::{eventually, slow, slowly};
+pub use wait::{eventually, slow, slowly, stretched};
 pub use world::World;
 
 /// Ends the test here and says why; the runner counts these lines, and CI

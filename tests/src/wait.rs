@@ -37,6 +37,12 @@ pub fn slowly(limit: Duration) -> Duration {
     limit.mul_f64(slow())
 }
 
+/// A duration for `--for` that is long enough for the fault to come into force
+/// on a slow machine; in milliseconds.
+pub fn stretched(ms: f64) -> f64 {
+    (ms * slow()).round()
+}
+
 /// Waits until something holds; `limit` is stretched by [`slow`].
 ///
 /// # Panics

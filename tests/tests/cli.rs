@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use faultd_tests::{World, ctl::faultctl};
+use faultd_tests::{World, ctl::faultctl, stretched};
 use serde_json::Value;
 
 #[test]
@@ -49,7 +49,7 @@ fn json_is_one_document_everywhere() {
 #[test]
 fn events_and_watch_print_a_line_each() {
     let world = World::new();
-    let id = world.inject_id("partition --port 9 --for 1s");
+    let id = world.inject_id(&format!("partition --port 9 --for {}ms", stretched(1000.0)));
     let watched = world.ctl(&format!("--json watch {id}")).ok();
     for line in watched.lines() {
         serde_json::from_str::<Value>(line).unwrap_or_else(|e| panic!("{e}: {line}"));

@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use faultd_tests::{World, bpf, cgroup, process::usage};
+use faultd_tests::{World, bpf, cgroup, process::usage, stretched};
 
 /// How long it is watched.
 const WATCH: Duration = Duration::from_secs(3);
@@ -59,7 +59,8 @@ fn it_sleeps_again_after_faults() {
         world.inject(&format!("{fault} --for 60s"));
     }
     world.revert_all();
-    world.ctl("inject latency --ms 5 --port 9 --for 200ms --wait").ok();
+    let time = stretched(300.0);
+    world.ctl(&format!("inject latency --ms 5 --port 9 --for {time}ms --wait")).ok();
     settle();
     world.assert_clean();
     nothing_attached(&world);

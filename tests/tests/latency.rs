@@ -6,7 +6,7 @@ use faultd_tests::{
     World,
     clock::{mono_ns, ms, to_ms},
     daemon::id,
-    slow, slowly,
+    slow, slowly, stretched,
     traffic::{Pinger, TcpEcho, median},
     wire::{Way, assert_added},
 };
@@ -82,7 +82,9 @@ fn ends_by_itself_and_on_time() {
     for way in [Way::Lo4, Way::Veth6] {
         let world = way.world();
         let mut pair = way.pair(&world);
-        let fault = world.inject(&format!("latency --ms 40 --port {} --for 1500ms", pair.ports()));
+        let time = stretched(1500.0);
+        let fault =
+            world.inject(&format!("latency --ms 40 --port {} --for {time}ms", pair.ports()));
         let active = fault["active_mono_ns"].as_u64().unwrap();
         let mut held_until = active;
         let mut normal_from = 0;
@@ -94,15 +96,15 @@ fn ends_by_itself_and_on_time() {
             } else {
                 normal_from = sent;
             }
-            assert!(sent - active < ms(1500.0 + 2000.0 * slow()), "{way:?}: still delayed");
+            assert!(sent - active < ms(time + 2000.0 * slow()), "{way:?}: still delayed");
         }
-        assert!(held_until >= active + ms(1400.0 - 100.0 * slow()), "{way:?}: ended early");
-        assert!(normal_from <= active + ms(1500.0 + 150.0 * slow()), "{way:?}: ended late");
+        assert!(held_until >= active + ms(time - 200.0 * slow()), "{way:?}: ended early");
+        assert!(normal_from <= active + ms(time + 150.0 * slow()), "{way:?}: ended late");
         world.wait_idle(Duration::from_secs(2));
         let ended = world.show(&id(&fault));
         assert_eq!((&ended["state"], &ended["end_reason"]), (&"ended".into(), &"expired".into()));
         let lasted = to_ms(ended["ended_mono_ns"].as_u64().unwrap() - active);
-        assert!((lasted - 1500.0).abs() < 150.0 * slow(), "{way:?}: {lasted} ms by the stamps");
+        assert!((lasted - time).abs() < 200.0 * slow(), "{way:?}: {lasted} ms by the stamps");
         world.assert_clean();
     }
 }
@@ -236,10 +238,12 @@ fn a_dry_run_changes_nothing() {
 fn wait_returns_when_it_has_ended() {
     let world = World::new();
     let start = mono_ns();
-    let fault = world.ctl("--json inject latency --ms 5 --port 9 --for 700ms --wait").json();
+    let time = stretched(700.0);
+    let line = format!("--json inject latency --ms 5 --port 9 --for {time}ms --wait");
+    let fault = world.ctl(&line).json();
     let took = to_ms(mono_ns() - start);
     assert_eq!(fault["state"], "ended", "{fault}");
-    assert!((700.0..700.0 + 800.0 * slow()).contains(&took), "{took} ms");
+    assert!((time..time + 800.0 * slow()).contains(&took), "{took} ms");
 }
 
 #[test]

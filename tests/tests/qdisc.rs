@@ -6,7 +6,7 @@ use faultd_tests::{
     Netns, World,
     command::{run, succeeds},
     daemon::Home,
-    slow, slowly, vm_only,
+    slow, slowly, stretched, vm_only,
     wire::{Pair, Way},
 };
 use nix::sys::signal::Signal;
@@ -140,13 +140,15 @@ fn netem_ends_at_the_deadline_of_a_stopped_daemon() {
     }
     let world = World::with_peer();
     let mut pair = Way::Veth4.pair(&world);
+    let time = stretched(1500.0);
     world.inject(&format!(
-        "latency --ms 400 --backend netem --dev veth0 --port {} --for 1500ms",
+        "latency --ms 400 --backend netem --dev veth0 --port {} --for {time}ms",
         pair.ports()
     ));
     world.signal(Signal::SIGSTOP);
     pair.assert_added(400.0, 1);
-    std::thread::sleep(slowly(Duration::from_millis(1500)));
+    // Past the deadline, and a while for the guardian.
+    std::thread::sleep(Duration::from_secs_f64(time / 1e3) + slowly(Duration::from_millis(200)));
     pair.assert_normal();
     // The guardian has undone it, although the daemon stands still.
     let root = run("tc qdisc show dev veth0");

@@ -8,7 +8,7 @@ use faultd_tests::{
     clock::{mono_ns, ms, to_ms},
     eventually,
     process::{alive, signal},
-    slow, slowly,
+    slow, slowly, stretched,
     traffic::Pinger,
     wire::{Pair, Way},
 };
@@ -22,6 +22,9 @@ const FAULTS: [(Way, &str); 4] = [
     (Way::Veth4, "partition"),
     (Way::Lo6, "loss --percent 100"),
 ];
+
+/// Longer than any test takes, in milliseconds.
+const LONG: f64 = 600_000.0;
 
 /// Waits for a UDP round trip as fast as without a fault; how long that took,
 /// in milliseconds.
@@ -46,8 +49,8 @@ fn is_hit(pair: &mut Pair) -> bool {
     pair.udp.ping_within(limit).is_none_or(|took| took >= ms(400.0))
 }
 
-fn inject(world: &World, pair: &Pair, fault: &str, time: &str) {
-    world.inject(&format!("{fault} --port {} --for {time}", pair.ports()));
+fn inject(world: &World, pair: &Pair, fault: &str, ms: f64) {
+    world.inject(&format!("{fault} --port {} --for {ms}ms", pair.ports()));
 }
 
 /// SIGKILL promises a second; emulation stretches it.
@@ -60,7 +63,7 @@ fn sigkill_of_the_daemon() {
     for (way, fault) in FAULTS {
         let mut world = way.world();
         let mut pair = way.pair(&world);
-        inject(&world, &pair, fault, "120s");
+        inject(&world, &pair, fault, LONG);
         assert!(is_hit(&mut pair), "{fault} does nothing");
         let guardian = world.guardian();
         world.take_daemon().kill();
@@ -82,13 +85,14 @@ fn sigkill_of_the_guardian() {
     for (way, fault) in FAULTS {
         let world = way.world();
         let mut pair = way.pair(&world);
-        inject(&world, &pair, fault, "1500ms");
+        let time = stretched(1500.0);
+        inject(&world, &pair, fault, time);
         let guardian = world.guardian();
         signal(guardian, Signal::SIGKILL);
         let started = mono_ns();
         assert!(is_hit(&mut pair), "{fault} ended with the guardian");
-        normal_after(&mut pair.udp, 1500.0 + one_second());
-        assert!(to_ms(mono_ns() - started) < 1500.0 + one_second());
+        normal_after(&mut pair.udp, time + one_second());
+        assert!(to_ms(mono_ns() - started) < time + one_second());
         world.wait_idle(Duration::from_secs(2));
         world.assert_clean();
         eventually(Duration::from_secs(5), "there is a guardian again", || {
@@ -103,7 +107,7 @@ fn sigkill_of_both_and_a_restart() {
     for (way, fault) in FAULTS {
         let mut world = way.world();
         let mut pair = way.pair(&world);
-        inject(&world, &pair, fault, "120s");
+        inject(&world, &pair, fault, LONG);
         assert!(is_hit(&mut pair), "{fault} does nothing");
         let guardian = world.guardian();
         let daemon = world.take_daemon();
@@ -123,7 +127,7 @@ fn sigkill_of_both_and_a_restart() {
 fn sigkill_of_both_and_recover_by_hand() {
     let mut world = World::new();
     let mut pair = Way::Lo4.pair(&world);
-    inject(&world, &pair, "latency --ms 400", "120s");
+    inject(&world, &pair, "latency --ms 400", LONG);
     let guardian = world.guardian();
     let daemon = world.take_daemon();
     signal(guardian, Signal::SIGSTOP);
@@ -141,17 +145,18 @@ fn sigstop_past_the_deadline() {
     for (way, fault) in FAULTS {
         let world = way.world();
         let mut pair = way.pair(&world);
-        inject(&world, &pair, fault, "1500ms");
+        let time = stretched(1500.0);
+        inject(&world, &pair, fault, time);
         let active = mono_ns();
         assert!(is_hit(&mut pair), "{fault} does nothing");
         world.signal(Signal::SIGSTOP);
         if !fault.starts_with("latency") {
             // A delay cannot be kept up by a stopped daemon; a drop can.
-            thread::sleep(Duration::from_millis(700));
+            thread::sleep(Duration::from_secs_f64(time / 2e3));
             assert!(is_hit(&mut pair), "{fault} ended before its time");
         }
-        normal_after(&mut pair.udp, 1500.0 + one_second());
-        let late = to_ms(mono_ns() - active) - 1500.0;
+        normal_after(&mut pair.udp, time + one_second());
+        let late = to_ms(mono_ns() - active) - time;
         assert!(late < 300.0 * slow(), "{fault}: normal {late} ms after the deadline");
         thread::sleep(Duration::from_millis(300));
         pair.udp.series(10);
@@ -166,7 +171,7 @@ fn sigstop_past_the_deadline() {
 fn a_stopped_daemon_does_not_hold_what_it_promised_to_delay() {
     let world = World::new();
     let mut pair = Way::Lo6.pair(&world);
-    inject(&world, &pair, "latency --ms 400", "60s");
+    inject(&world, &pair, "latency --ms 400", LONG);
     assert!(is_hit(&mut pair));
     world.signal(Signal::SIGSTOP);
     normal_after(&mut pair.udp, 1300.0 + one_second());
@@ -179,7 +184,7 @@ fn sigterm_reverts_everything_first() {
     for (way, fault) in FAULTS {
         let mut world = way.world();
         let mut pair = way.pair(&world);
-        inject(&world, &pair, fault, "120s");
+        inject(&world, &pair, fault, LONG);
         assert!(is_hit(&mut pair), "{fault} does nothing");
         let status = world.take_daemon().stop();
         assert!(status.success(), "{fault}: {status}");
@@ -201,9 +206,11 @@ fn dies_at(write: usize, edge: &str) -> bool {
         // At a write of its start.
         Err(_) => true,
         Ok(mut daemon) => {
-            daemon.ctl(&format!("inject latency --ms 400 --port {} --for 900ms", pair.ports()));
+            let time = stretched(900.0);
+            daemon.ctl(&format!("inject latency --ms 400 --port {} --for {time}ms", pair.ports()));
             // Or where the effect is taken back.
-            let died = daemon.wait_exit(slowly(Duration::from_millis(1600))).is_some();
+            let over = Duration::from_secs_f64(time / 1e3) + slowly(Duration::from_millis(700));
+            let died = daemon.wait_exit(over).is_some();
             assert!(died || daemon.stop().success(), "{failpoint}");
             died
         }
@@ -266,7 +273,7 @@ fn a_second_daemon_on_the_same_state_is_refused() {
 fn recover_beside_a_living_daemon_is_refused() {
     let world = World::new();
     let mut pair = Way::Lo4.pair(&world);
-    inject(&world, &pair, "latency --ms 400", "60s");
+    inject(&world, &pair, "latency --ms 400", LONG);
     let outcome = world.home().recover();
     assert_ne!(outcome.code, Some(0), "{outcome:?}");
     assert!(is_hit(&mut pair), "the undo of a living fault was replayed");
@@ -277,7 +284,7 @@ fn a_vanished_interface_takes_only_its_faults_along() {
     let world = World::with_peer();
     let mut pair = Way::Lo4.pair(&world);
     let here = world.inject_id("latency --ms 30 --dev veth0 --for 60s");
-    inject(&world, &pair, "latency --ms 30", "60s");
+    inject(&world, &pair, "latency --ms 30", LONG);
     faultd_tests::command::run("ip link delete veth0");
     pair.assert_added(30.0, 5);
     world.ctl(&format!("revert {here}")).ok();

@@ -9,8 +9,9 @@ use faultd_tests::{
     command::{json, run, succeeds},
     ctl::{Outcome, faultctl},
     daemon::Home,
-    eventually, netns, skip, slowly,
+    eventually, netns, slowly,
     traffic::{Pinger, TcpEcho, UdpEcho, deliver, lost, receiver, sender_to},
+    vm_only,
     wire::{Way, assert_added},
 };
 
@@ -151,7 +152,7 @@ fn vlan_tagged_packets_are_matched_once() {
     let has_vlan = succeeds("ip link add link lo name probe0 type vlan id 7");
     drop(probe);
     if !has_vlan {
-        skip!("this kernel has no VLAN devices");
+        vm_only!("this kernel has no VLAN devices");
     }
     let tag = |parent: &str, last: u8| {
         run(&format!("ip link add link {parent} name vlan0 type vlan id 100"));
