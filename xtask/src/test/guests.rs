@@ -31,7 +31,7 @@ use crate::{
 const RESTARTS: usize = 5;
 
 /// For all tests on one kernel.
-const KERNEL_LIMIT: Duration = Duration::from_secs(25 * 60);
+const KERNEL_LIMIT: Duration = Duration::from_secs(35 * 60);
 
 /// Runs every privileged test, and the unit tests that the host could not, on every kernel that
 /// `kernels` names.

@@ -17,11 +17,15 @@ impl Accel {
     /// QEMU's arguments.
     pub fn arguments(self) -> &'static [&'static str] {
         match self {
-            Self::Kvm => &["-accel", "kvm", "-cpu", "host"],
+            Self::Kvm => &["-accel", "kvm", "-cpu", "host", "-smp", "2"],
             // Without cmpxchg16b: QEMU 7.2 leaves half a pointer in the flags register after it. An
             // interrupt that comes right then pushes them, its return faults, and the guest dies
             // of a double fault in the slab allocator. Kernels do without where it is missing.
-            Self::Tcg => &["-accel", "tcg,thread=multi", "-cpu", "max,-cx16"],
+            //
+            // One processor: with two, one of them may run an int3 that the kernel put there for
+            // a moment to patch its code (a static key, such as the one of the first classifier)
+            // after the kernel has taken it back, and the guest dies of "Oops: int3".
+            Self::Tcg => &["-accel", "tcg", "-cpu", "max,-cx16", "-smp", "1"],
         }
     }
 

@@ -30,8 +30,6 @@ pub fn command(accel: Accel, kernel: &Kernel, disks: &Disks<'_>) -> Command {
         "none",
         // A reset (also after a panic) ends QEMU.
         "-no-reboot",
-        "-smp",
-        "2",
         "-m",
         "2G",
     ]);
