@@ -56,7 +56,7 @@ impl World {
         let here = Netns::enter();
         let peers: Vec<Peer> = peer.then(|| here.peer()).into_iter().collect();
         prepare(&here, peers.first());
-        let before = Snapshot::before(&here, &peers);
+        let before = Snapshot::take(&here, &peers);
         Self { daemon: None, home, before, peers, here }
     }
 
@@ -123,7 +123,7 @@ impl World {
     /// Takes the present state as the one to come back to, for tests that
     /// change the namespace themselves.
     pub fn forget_snapshot(&mut self) {
-        self.before = Snapshot::before(&self.here, &self.peers);
+        self.before = Snapshot::take(&self.here, &self.peers);
     }
 
     fn end(&mut self) {

@@ -24,15 +24,6 @@ pub struct Snapshot {
 const EXPEDITED: &str = "/sys/kernel/rcu_expedited";
 
 impl Snapshot {
-    /// Reads what there is before a test; waits for a moment in which no other
-    /// test is attaching something.
-    pub fn before(here: &Netns, peers: &[Peer]) -> Self {
-        holds_within(slowly(Duration::from_secs(1)), || {
-            fs::read_to_string(EXPEDITED).is_ok_and(|text| text.trim() == "0")
-        });
-        Self::take(here, peers)
-    }
-
     /// Reads everything.
     pub fn take(_: &Netns, peers: &[Peer]) -> Self {
         let mut state = BTreeMap::new();
@@ -40,11 +31,14 @@ impl Snapshot {
         for (i, peer) in peers.iter().enumerate() {
             peer.run(|| net::read(&format!("peer {i}"), &mut state));
         }
-        for file in [EXPEDITED, "/sys/kernel/rcu_normal"] {
-            if let Ok(text) = fs::read_to_string(file) {
-                state.insert(file.to_owned(), text.trim().to_owned());
-            }
-        }
+        // Other tests' daemons turn it on for a moment; one that was left on
+        // stays on.
+        let mut expedited = String::new();
+        holds_within(slowly(Duration::from_secs(1)), || {
+            expedited = fs::read_to_string(EXPEDITED).unwrap_or_default();
+            expedited.trim() != "1"
+        });
+        state.insert(EXPEDITED.to_owned(), expedited.trim().to_owned());
         state.insert("control groups".to_owned(), own_cgroups().join(" "));
         Self { state, orphans: bpf::orphans() }
     }

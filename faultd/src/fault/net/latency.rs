@@ -217,7 +217,7 @@ fn notes(
     let loopback = resolved.spaces.iter().flat_map(|s| &s.links).any(|link| link.loopback);
     match direction {
         Direction::Both => {
-            notes.push(format!("a round trip gains {} ms: {ms} ms each way", 2.0 * ms))
+            notes.push(format!("a round trip gains {} ms: {ms} ms each way", 2.0 * ms));
         }
         _ if target.port.is_some() || !loopback => {
             notes.push(format!("a round trip gains {ms} ms; a new TCP connection gains it once for the handshake too"));

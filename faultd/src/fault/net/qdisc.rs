@@ -5,7 +5,7 @@
 //! in one `netem` each. Both are undo-logged before they are added, shared by
 //! the faults that need them, and go with the last of these.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use faultd_api::{Distribution, LatencyParams};
 
@@ -150,11 +150,11 @@ impl Qdiscs {
         journal: &Journal,
         expires_boot_ns: u64,
     ) -> Result<Hold, QdiscError> {
-        if !self.by_link.contains_key(&link.ifindex) {
+        if let Entry::Vacant(place) = self.by_link.entry(link.ifindex) {
             let spec = QdiscSpec::Prio(Prio { bands: u32::from(BANDS), priomap: [0; 16] });
             let ticket = add_root(netns, link, &spec, journal, expires_boot_ns)?;
             let root = Root::Tree { bands: [false; BANDS as usize] };
-            self.by_link.insert(link.ifindex, Mine { root, ticket });
+            place.insert(Mine { root, ticket });
         }
         let result = self.add_band(netns, link, params, expires_boot_ns);
         if result.is_err() {

@@ -82,7 +82,7 @@ impl AppliedRule {
         self.action = Some(step.spec.action.clone());
         for flow in &step.exempt {
             self.space.plane.exempt(flow)?;
-            self.exempt.push(flow.clone());
+            self.exempt.push(*flow);
         }
         match &step.spec.action {
             Action::Delay(_, Via::Line) => self.line = Some(self.space.join_line()?),

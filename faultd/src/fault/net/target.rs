@@ -149,7 +149,7 @@ fn owner(
     if !target.has_process_part() {
         return Ok((Owner::Any, Vec::new(), Vec::new()));
     }
-    let resolved = process::resolve(target, force).map_err(process_error)?;
+    let resolved = process::resolve(target, force).map_err(|e| process_error(&e))?;
     let protection = Protection::new(None, &cx.protected.units, &cx.protected.processes);
     for found in &resolved.processes {
         // Whoever insisted on pid 1 may have it.
@@ -178,7 +178,7 @@ fn owner(
     Ok((owner, processes, pids))
 }
 
-fn process_error(error: process::ResolveError) -> PlanError {
+fn process_error(error: &process::ResolveError) -> PlanError {
     if error.is_rail() {
         return PlanError::Unsafe(error.to_string());
     }
