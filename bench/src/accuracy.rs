@@ -1,6 +1,6 @@
 //! How exact a delay is: round trips on open connections, before and under it.
 
-use std::thread;
+use std::{thread, time::Duration};
 
 use faultd_tests::{
     World,
@@ -23,8 +23,21 @@ struct Connection {
     way: Way,
     proto: &'static str,
     pinger: Pinger,
-    /// Median round trip without a fault, in nanoseconds.
-    normal: u64,
+}
+
+impl Connection {
+    /// Median round trip without a fault, in nanoseconds, at the pace that the
+    /// delay will dictate: after a long sleep processors and caches are cold,
+    /// which is none of the fault's doing.
+    fn normal(&mut self, delay: f64, count: usize) -> u64 {
+        let pause = Duration::from_secs_f64(delay / 1e3);
+        let mut round_trips = Vec::new();
+        for _ in 0..count {
+            thread::sleep(pause);
+            round_trips.extend(self.pinger.series(1));
+        }
+        median(&round_trips)
+    }
 }
 
 /// Servers and connections of all kinds.
@@ -44,9 +57,8 @@ impl Setting {
         for (way, (tcp, udp)) in ways.iter().zip(&servers) {
             let pingers =
                 [("TCP", Pinger::tcp(tcp.address())), ("UDP", Pinger::udp(udp.address()))];
-            for (proto, mut pinger) in pingers {
-                let normal = median(&pinger.series(500));
-                connections.push(Connection { way: *way, proto, pinger, normal });
+            for (proto, pinger) in pingers {
+                connections.push(Connection { way: *way, proto, pinger });
             }
         }
         let ports: Vec<_> =
@@ -54,29 +66,41 @@ impl Setting {
         Self { connections, ports: ports.join(","), _servers: servers }
     }
 
-    /// Round trips on every connection while something delays them.
+    /// Round trips on every connection while something delays them, which
+    /// `start` puts in force.
     fn measure(
         &mut self,
         backend: &str,
-        delay: f64,
-        count: usize,
-        together: bool,
+        (delay, count, together): (f64, usize, bool),
+        start: impl FnOnce(),
     ) -> Vec<Accuracy> {
-        let one = |c: &mut Connection| {
-            let errors: Vec<f64> = c
-                .pinger
-                .series(count)
-                .iter()
-                .map(|took| to_ms(*took) - to_ms(c.normal) - delay)
-                .collect();
-            Accuracy::of(backend, delay, c.way, c.proto, &errors)
-        };
+        let normal =
+            self.each(together, |c| c.normal(delay, if together { count / 3 } else { count }));
+        start();
+        let during = self.each(together, |c| (c.way, c.proto, c.pinger.series(count)));
+        let pairs = during.into_iter().zip(normal);
+        pairs
+            .map(|((way, proto, round_trips), normal)| {
+                let off = |took: &u64| to_ms(*took) - to_ms(normal) - delay;
+                let errors: Vec<f64> = round_trips.iter().map(off).collect();
+                Accuracy::of(backend, delay, way, proto, &errors)
+            })
+            .collect()
+    }
+
+    /// Does something on every connection, one after the other or all at once.
+    fn each<T: Send>(
+        &mut self,
+        together: bool,
+        work: impl Fn(&mut Connection) -> T + Sync,
+    ) -> Vec<T> {
         if !together {
-            return self.connections.iter_mut().map(one).collect();
+            return self.connections.iter_mut().map(work).collect();
         }
         thread::scope(|scope| {
+            let work = &work;
             let workers: Vec<_> =
-                self.connections.iter_mut().map(|c| scope.spawn(move || one(c))).collect();
+                self.connections.iter_mut().map(|c| scope.spawn(move || work(c))).collect();
             workers.into_iter().map(|w| w.join().expect("a measuring thread")).collect()
         })
     }
@@ -118,13 +142,13 @@ fn of_backend(backend: &str, scale: f64) -> Vec<Accuracy> {
     let mut setting = Setting::new(&world, ways);
     let dev = if backend == "edt" { format!("--dev {HERE_DEV}") } else { String::new() };
     let mut all = Vec::new();
+    let ports = setting.ports.clone();
     for (delay, count, together) in DELAYS {
-        let id = world.inject_id(&format!(
-            "latency --ms {delay} --backend {backend} --port {} {dev} --for 600s",
-            setting.ports
-        ));
-        all.extend(setting.measure(backend, delay, scaled(count, scale), together));
-        world.ctl(&format!("revert {id}")).ok();
+        let line =
+            format!("latency --ms {delay} --backend {backend} --port {ports} {dev} --for 600s");
+        let plan = (delay, scaled(count, scale), together);
+        all.extend(setting.measure(backend, plan, || drop(world.inject(&line))));
+        world.revert_all();
     }
     all
 }
@@ -135,10 +159,11 @@ fn of_tc(scale: f64) -> Vec<Accuracy> {
     let mut setting = Setting::new(&world, &[Way::Veth4, Way::Veth6]);
     let mut all = Vec::new();
     for (delay, count, together) in DELAYS {
-        run(&format!("tc qdisc replace dev {HERE_DEV} root netem delay {delay}ms limit 100000"));
-        all.extend(setting.measure("tc netem", delay, scaled(count, scale), together));
+        let line = format!("tc qdisc add dev {HERE_DEV} root netem delay {delay}ms limit 100000");
+        let plan = (delay, scaled(count, scale), together);
+        all.extend(setting.measure("tc netem", plan, || drop(run(&line))));
+        run(&format!("tc qdisc delete dev {HERE_DEV} root"));
     }
-    run(&format!("tc qdisc delete dev {HERE_DEV} root"));
     all
 }
 
