@@ -27,6 +27,8 @@ pub struct At<'a> {
     pub ifindex: u32,
     /// In which direction.
     pub direction: TcAttachType,
+    /// Whether the qdisc, if there is one, was made for an earlier filter of ours.
+    pub qdisc_is_ours: bool,
 }
 
 impl At<'_> {
@@ -54,6 +56,11 @@ impl Filter {
         self.expires_boot_ns = expires_boot_ns;
         self.filter.extend(expires_boot_ns)?;
         self.qdisc.as_ref().map_or(Ok(()), |qdisc| qdisc.extend(expires_boot_ns))
+    }
+
+    /// Whether the qdisc under it goes with the last filter of ours.
+    pub const fn qdisc_is_ours(&self) -> bool {
+        self.qdisc.is_some()
     }
 
     /// Deletes it, and the qdisc if it was ours and nobody else uses it.
@@ -111,17 +118,23 @@ pub fn attach(
     }
 }
 
+/// The undo of the qdisc leaves it while it carries filters, so it is recorded
+/// with each filter of ours: whichever goes last takes the qdisc along.
 fn ensure_clsact(
     tc: &mut Tc,
     at: &At<'_>,
     journal: &Journal,
     expires_boot_ns: u64,
 ) -> Result<Option<Ticket>, PlaneError> {
-    if tc.has_clsact(at.ifindex)? {
+    let present = tc.has_clsact(at.ifindex)?;
+    if present && !at.qdisc_is_ours {
         return Ok(None);
     }
     let undo = Undo::Clsact { netns: at.netns.reference(), ifindex: at.ifindex };
     let ticket = journal.record("plane", expires_boot_ns, undo)?;
+    if present {
+        return Ok(Some(ticket));
+    }
     if let Err(error) = tc.add_clsact(at.ifindex) {
         let left = ticket.undo().err().map(PlaneError::from);
         return Err(PlaneError::from(error).and(left));

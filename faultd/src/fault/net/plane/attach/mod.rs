@@ -200,7 +200,11 @@ impl Attachments {
                 Err(source) => return Err(PlaneError::Attach { what: place.to_string(), source }),
             }
         }
-        let at = clsact::At { netns: &self.netns, ifindex, direction };
+        let qdisc_is_ours = [Egress(ifindex), Ingress(ifindex), Tap(ifindex)]
+            .iter()
+            .filter_map(|place| self.places.get(place))
+            .any(|a| matches!(&a.held, Held::Filter(filter) if filter.qdisc_is_ours()));
+        let at = clsact::At { netns: &self.netns, ifindex, direction, qdisc_is_ours };
         let filter = clsact::attach(program, &at, &self.journal, expires_boot_ns)?;
         Ok(Held::Filter(Box::new(filter)))
     }
