@@ -206,6 +206,11 @@ impl Inner {
 
     fn extend(&mut self, seq: u64, expires_boot_ns: u64) -> Result<(), JournalError> {
         let Some(placed) = self.pending.get(&seq).copied() else { return Ok(()) };
+        // Effects are shared: a short fault that comes second must not have
+        // them taken away from a longer one.
+        if expires_boot_ns <= placed.expires_boot_ns {
+            return Ok(());
+        }
         {
             let _lock = self.file.lock()?;
             let mark = Mark { state: State::Pending, expires_boot_ns };

@@ -11,6 +11,7 @@ use faultd_api::{
 use super::{
     Net,
     plane::{Action, Hooks, Via},
+    qdisc,
     rules::{self, Draft},
     target::{self, Resolved},
 };
@@ -186,11 +187,11 @@ fn fits(
              {FQ_HORIZON_MS} ms; use --backend delay-line"
         ));
     }
-    for link in links() {
+    for (space, link) in resolved.spaces.iter().flat_map(|s| s.links.iter().map(move |l| (s, l))) {
         let root = link.root_qdisc.as_str();
         let replaceable = root == "noqueue";
         let usable = backend == Backend::Edt && root == "fq";
-        if replaceable || usable || force {
+        if replaceable || usable || force || qdisc::is_ours(&space.netns, link) {
             continue;
         }
         return Err(format!(

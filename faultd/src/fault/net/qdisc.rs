@@ -223,6 +223,13 @@ impl Qdiscs {
     }
 }
 
+/// Whether the interface's root qdisc is one that a fault put there; another
+/// fault of the same backend shares it.
+pub fn is_ours(netns: &Netns, link: &Link) -> bool {
+    let root = Tc::open(netns).and_then(|mut tc| tc.root(link.ifindex));
+    root.is_ok_and(|root| root.is_some_and(|root| root.handle.major() == ROOT_MAJOR))
+}
+
 fn add_root(
     netns: &Netns,
     link: &Link,
