@@ -9,7 +9,7 @@ use anyhow::Result;
 pub enum Accel {
     /// By the hardware.
     Kvm,
-    /// By emulation: everything takes about ten times as long.
+    /// By emulation: everything takes five to fifty times as long.
     Tcg,
 }
 
@@ -44,7 +44,7 @@ impl Accel {
     pub fn slowness(self) -> u32 {
         match self {
             Self::Kvm => 2,
-            Self::Tcg => 10,
+            Self::Tcg => 5,
         }
     }
 }
