@@ -301,7 +301,7 @@ impl Draft<'_> {
                 "root qdiscs that were added are journalled and deleted".to_owned()
             }
             "delay-line" if space.links.iter().any(|link| link.loopback) => {
-                "by the kernel: programs and TAP end with the daemon; journalled: net.ipv4.conf.lo.route_localnet".to_owned()
+                "by the kernel: programs and TAP end with the daemon; journalled: net.ipv4.conf.lo.route_localnet and accept_local".to_owned()
             }
             _ => "by the kernel: the rule ends at its deadline, programs with the daemon".to_owned(),
         }
