@@ -43,6 +43,12 @@ pub fn tcx(ifindex: u32) -> Vec<u32> {
         .collect()
 }
 
+/// Whether the kernel has TCX: links that go with the process that made them.
+pub fn has_tcx() -> bool {
+    const LOOPBACK: u32 = 1;
+    query(LOOPBACK, BPF_TCX_EGRESS).is_ok()
+}
+
 /// Ids of the programs attached to a control group.
 pub fn cgroup(path: &Path, attach_type: u32) -> Vec<u32> {
     let Ok(dir) = fs::File::open(path) else { return Vec::new() };
