@@ -1,7 +1,6 @@
 //! Rules for processes: membership, and tags on the sockets that are there.
 
-use nix::{errno::Errno, libc};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::{io, os::fd::AsFd};
 
 use super::{
     PlaneError, btf,
@@ -10,7 +9,7 @@ use super::{
     pids::{Class, with_descendants},
     tables::forgive_absent,
 };
-use crate::host::sockets;
+use crate::host::{process::pidfd, sockets};
 
 impl Core {
     /// Makes processes and their children members of a rule, and tags the
@@ -79,17 +78,19 @@ impl Core {
     /// Tags the sockets that a process has, as those that it makes from now on
     /// are tagged by the program. What is gone meanwhile needs no tag.
     fn tag_sockets(&mut self, pid: u32) -> Result<(), PlaneError> {
-        let fail = |errno: Errno| PlaneError::Host {
+        let fail = |source: io::Error| PlaneError::Host {
             what: format!("the sockets of process {pid}"),
-            source: errno.into(),
+            source,
         };
-        let process = match pidfd_open(pid) {
-            Err(Errno::ESRCH) => return Ok(()),
+        let process = match pidfd::open(pid) {
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(()),
             opened => opened.map_err(fail)?,
         };
         for fd in sockets::descriptors_of(pid) {
-            let socket = match pidfd_getfd(&process, fd) {
-                Err(Errno::ESRCH | Errno::EBADF) => continue,
+            let socket = match pidfd::get_fd(process.as_fd(), fd) {
+                Err(error) if matches!(error.raw_os_error(), Some(libc::ESRCH | libc::EBADF)) => {
+                    continue;
+                }
                 copied => copied.map_err(fail)?,
             };
             self.maps.sock_tag.insert(&socket, pid, 0)?;
@@ -111,20 +112,4 @@ impl Core {
         self.config.task_tgid_offset = tgid;
         self.write_config()
     }
-}
-
-fn pidfd_open(pid: u32) -> nix::Result<OwnedFd> {
-    // SAFETY: takes integers.
-    let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
-    // SAFETY: a descriptor that the kernel just gave us.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
-}
-
-/// A copy of another process's descriptor (pidfd_getfd(2), kernel 5.6).
-fn pidfd_getfd(process: &OwnedFd, fd: i32) -> nix::Result<OwnedFd> {
-    // SAFETY: takes integers.
-    let fd =
-        Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), fd, 0) })?;
-    // SAFETY: a descriptor that the kernel just gave us.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }

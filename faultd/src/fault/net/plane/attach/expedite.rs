@@ -11,7 +11,10 @@ use std::{
 };
 
 use crate::{
-    engine::journal::{Journal, Ticket},
+    engine::{
+        clock::boot_ns,
+        journal::{Journal, Ticket},
+    },
     host::undo::Undo,
 };
 
@@ -63,9 +66,4 @@ fn turn_on(journal: &Journal) -> Option<Ticket> {
     // Not writable (a container's sysfs): slower, that is all.
     let _ = fs::write(SWITCH, "1");
     Some(ticket)
-}
-
-fn boot_ns() -> u64 {
-    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME);
-    now.map_or(0, |t| t.tv_sec() as u64 * 1_000_000_000 + t.tv_nsec() as u64)
 }
