@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{DEFAULT_FOR, Invalid, Kind, Params, Span, Target};
+use crate::{DEFAULT_FOR, Hits, Invalid, Kind, Params, Span, Target};
 
 /// The body of `POST /v1/faults` and `POST /v1/plan` as it stands on the wire.
 ///
@@ -246,7 +246,11 @@ pub struct Fault {
     pub counters: Counters,
     /// What was achieved.
     pub achieved: Achieved,
-    /// In words: what it hits and what to know about it (`inject` prints it).
+    /// What was alive when it was injected and is hit, a few of each listed;
+    /// what appears later is hit as well. Absent for kinds that cannot tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hits: Option<Hits>,
+    /// In words: what to know about it (`inject` prints it).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }

@@ -44,14 +44,15 @@ pub struct PlanStep {
     pub undo: String,
 }
 
-/// The live sockets and processes that a fault meets.
+/// The live sockets and processes that a fault meets. A plan lists at most 200
+/// of each, a fault at most 5; all are counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Hits {
-    /// Sockets, at most 200 listed.
+    /// Sockets; those that listen first, then those that talk.
     pub sockets: Vec<HitSocket>,
     /// How many there are in all.
     pub socket_count: usize,
-    /// Processes, at most 200 listed.
+    /// Processes, where the target names some.
     pub processes: Vec<HitProcess>,
     /// How many there are in all.
     pub process_count: usize,
@@ -68,6 +69,10 @@ pub struct HitSocket {
     pub local: String,
     /// Remote address and port.
     pub remote: String,
+    /// A process that holds it (there may be more); absent where none does, or
+    /// none was found in the time that an injection may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<HitProcess>,
 }
 
 /// A process that a fault meets.

@@ -7,7 +7,7 @@ use crate::{
     cli::inject::Inject,
     failure::Failure,
     interrupt::Interrupt,
-    out::{Tone, fault, one_line, table::Cell, table::Table},
+    out::{Tone, fault, hits, one_line, table::Cell, table::Table},
 };
 
 pub fn run(cx: &mut Context, inject: &Inject) -> Result<(), Failure> {
@@ -43,6 +43,9 @@ fn summary(cx: &mut Context, fault: &Fault) -> Result<(), Failure> {
     cx.out.line(format!("{id} is active: {}", one_line(&fault::title(fault))))?;
     let mut table = Table::plain(2).indented("  ");
     let mut row = |name: &str, value: Cell| table.row([Cell::new(name, Tone::Faint), value]);
+    if let Some(hit) = hits::line(fault) {
+        row("hits", hit.into());
+    }
     row("backend", fault.backend.as_str().into());
     row("ends", fault::ends(fault, now(), &cx.zone()).into());
     for note in &fault.notes {

@@ -6,7 +6,7 @@ use super::Context;
 use crate::{
     failure::Failure,
     out::{
-        Tone, fault, one_line,
+        Tone, fault, hits, one_line,
         table::{Align, Cell, Table},
     },
 };
@@ -56,38 +56,39 @@ fn heading(cx: &mut Context, text: &str) -> Result<(), Failure> {
 
 fn sockets(cx: &mut Context, plan: &Plan) -> Result<(), Failure> {
     use Align::Left;
-    let hits = &plan.hits;
-    heading(cx, &format!("Live sockets that would be hit: {}", hits.socket_count))?;
-    if hits.sockets.is_empty() {
+    let found = &plan.hits;
+    heading(cx, &format!("Live sockets that would be hit: {}", found.socket_count))?;
+    if found.sockets.is_empty() {
         return Ok(());
     }
-    let columns = [("PROTO", Left), ("STATE", Left), ("LOCAL", Left), ("REMOTE", Left)];
+    let columns = ["PROTO", "STATE", "LOCAL", "REMOTE", "PROCESS"].map(|name| (name, Left));
     let mut table = Table::with_heading(&columns).indented("  ");
-    for socket in &hits.sockets {
+    for socket in &found.sockets {
         let cells = [&socket.proto, &socket.state, &socket.local, &socket.remote];
-        table.row(cells.map(Cell::from));
+        let holder = socket.process.as_ref().map_or_else(|| "-".to_owned(), hits::process);
+        table.row(cells.map(Cell::from).into_iter().chain([holder.into()]));
     }
     cx.out.table(&table)?;
-    more(cx, hits.socket_count, hits.sockets.len())
+    more(cx, found.socket_count, found.sockets.len())
 }
 
 fn processes(cx: &mut Context, plan: &Plan) -> Result<(), Failure> {
-    let hits = &plan.hits;
-    if hits.process_count == 0 && !plan.target.has_process_part() {
+    let found = &plan.hits;
+    if found.process_count == 0 && !plan.target.has_process_part() {
         return Ok(());
     }
-    heading(cx, &format!("Processes that would be hit: {}", hits.process_count))?;
-    if hits.processes.is_empty() {
+    heading(cx, &format!("Processes that would be hit: {}", found.process_count))?;
+    if found.processes.is_empty() {
         return Ok(());
     }
     let columns = [("PID", Align::Right), ("COMMAND", Align::Left), ("UID", Align::Right)];
     let mut table = Table::with_heading(&columns).indented("  ");
-    for process in &hits.processes {
+    for process in &found.processes {
         let cells = [process.pid.to_string(), process.comm.clone(), process.uid.to_string()];
         table.row(cells.map(Cell::from));
     }
     cx.out.table(&table)?;
-    more(cx, hits.process_count, hits.processes.len())
+    more(cx, found.process_count, found.processes.len())
 }
 
 fn more(cx: &mut Context, all: usize, shown: usize) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde_json::Value;
 
 use super::{
-    Tone,
+    Tone, hits,
     table::{Align, Cell, Table},
     time,
 };
@@ -144,6 +144,9 @@ pub fn details(fault: &Fault, now: Timestamp, zone: &TimeZone) -> Table {
     row("state", state(fault));
     row("params", or_dash(params(fault.kind, &fault.params)));
     row("target", fault.target.to_string().into());
+    if let Some(hit) = hits::line(fault) {
+        row("hit", hit.into());
+    }
     row("backend", fault.backend.as_str().into());
     row("seed", fault.seed.to_string().into());
     row("owner", format!("uid {}", fault.owner.uid).into());

@@ -1,6 +1,7 @@
 //! How things are shown: aligned, coloured on a terminal only, or as JSON.
 
 pub mod fault;
+pub mod hits;
 pub mod markdown;
 pub mod table;
 pub mod time;

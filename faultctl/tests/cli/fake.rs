@@ -189,7 +189,15 @@ pub fn active() -> Value {
         "active_mono_ns": 1_000_000_000_u64, "ended_mono_ns": null,
         "counters": {"matched": 1042, "affected": 1040, "overflow": 2},
         "achieved": {"ms_p50": 500.024, "ms_p99": 519.5},
-        "notes": ["2 live sockets"]
+        "hits": {
+            "sockets": [
+                {"proto": "tcp", "state": "LISTEN", "local": "0.0.0.0:8080", "remote": "0.0.0.0:0",
+                 "process": {"pid": 812, "comm": "nginx", "uid": 0}},
+                {"proto": "tcp", "state": "ESTAB", "local": "[::1]:8080", "remote": "[::1]:50000"}
+            ],
+            "socket_count": 6, "processes": [], "process_count": 0
+        },
+        "notes": ["once per round trip"]
     })
 }
 

@@ -14,14 +14,43 @@ fn tells_what_is_in_force_and_how_to_take_it_back() {
     let socket = fake.socket();
     let expected = format!(
         "f-7k2m9q is active: latency --ms 500 --jitter 20 on --port 8080
+  hits     6 sockets: nginx[812] 0.0.0.0:8080, [::1]:8080 - [::1]:50000, … and 4 more
   backend  delay-line
   ends     TIME (in 1m 00s)
-  note     2 live sockets
+  note     once per round trip
   revert   faultctl --socket {} revert f-7k2m9q
 ",
         socket.display()
     );
     assert_eq!(masked(&ran.stdout), expected);
+}
+
+/// The `hits` line of an injection whose report has these fields.
+fn hits_line(fields: Value) -> Option<String> {
+    let fake = Fake::new().on("POST /v1/faults", 201, &with(active(), fields));
+    let ran = fake.run(&INJECT);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    ran.stdout.lines().find_map(|line| line.strip_prefix("  hits     ")).map(str::to_owned)
+}
+
+#[test]
+fn says_whom_it_hits_where_processes_are_the_target() {
+    let hits = json!({
+        "sockets": [{"proto": "udp", "state": "UNCONN", "local": "0.0.0.0:53", "remote": "0.0.0.0:0"}],
+        "socket_count": 1, "process_count": 2,
+        "processes": [{"pid": 7, "comm": "a", "uid": 0}, {"pid": 8, "comm": "b", "uid": 0}]
+    });
+    let line = hits_line(json!({"target": {"name": "a"}, "hits": hits}));
+    assert_eq!(line.as_deref(), Some("2 processes: a[7], b[8]; 1 socket: udp 0.0.0.0:53"));
+}
+
+#[test]
+fn says_when_nothing_is_hit_yet_and_nothing_where_it_cannot_tell() {
+    let none = json!({"sockets": [], "socket_count": 0, "processes": [], "process_count": 0});
+    let line = hits_line(json!({"hits": none}));
+    assert_eq!(line.as_deref(), Some("no live socket yet"));
+    assert_eq!(hits_line(json!({"hits": none, "target": {"proto": "icmp"}})), None);
+    assert_eq!(hits_line(json!({"hits": null})), None);
 }
 
 #[test]
@@ -104,7 +133,8 @@ fn plan() -> Value {
         ],
         "hits": {
             "sockets": [
-                {"proto": "tcp", "state": "LISTEN", "local": "0.0.0.0:8080", "remote": "0.0.0.0:*"},
+                {"proto": "tcp", "state": "LISTEN", "local": "0.0.0.0:8080", "remote": "0.0.0.0:0",
+                 "process": {"pid": 812, "comm": "nginx", "uid": 0}},
                 {"proto": "tcp", "state": "ESTAB", "local": "[::1]:8080", "remote": "[::1]:50000"}
             ],
             "socket_count": 5, "processes": [], "process_count": 0
@@ -129,9 +159,9 @@ Steps
       undo: removed
 
 Live sockets that would be hit: 5
-  PROTO  STATE   LOCAL         REMOTE
-  tcp    LISTEN  0.0.0.0:8080  0.0.0.0:*
-  tcp    ESTAB   [::1]:8080    [::1]:50000
+  PROTO  STATE   LOCAL         REMOTE       PROCESS
+  tcp    LISTEN  0.0.0.0:8080  0.0.0.0:0    nginx[812]
+  tcp    ESTAB   [::1]:8080    [::1]:50000  -
   … and 3 more
 
 Rails

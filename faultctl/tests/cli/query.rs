@@ -66,6 +66,7 @@ f-7k2m9q: latency
   state    ended (expired)
   params   --ms 500 --jitter 20
   target   --port 8080
+  hit      6 sockets: nginx[812] 0.0.0.0:8080, [::1]:8080 - [::1]:50000, … and 4 more
   backend  delay-line
   seed     1234
   owner    uid 0
@@ -74,7 +75,7 @@ f-7k2m9q: latency
   active   DATE
   ended    DATE (after 1m 00s)
   lease    30s, unless confirmed again
-  note     2 live sockets
+  note     once per round trip
 
   COUNTED      N
   matched   1042

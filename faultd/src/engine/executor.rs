@@ -209,6 +209,7 @@ fn fresh_id(taken: impl Fn(&str) -> bool) -> String {
 fn report(ask: &Ask, plan: &Plan, id: &str, seed: u64) -> Fault {
     let Accepted { at, .. } = ask.accepted;
     let request = &ask.request;
+    let telling = plan.rails.iter().filter(|rail| rail.telling);
     Fault {
         id: id.to_owned(),
         kind: request.kind(),
@@ -231,6 +232,7 @@ fn report(ask: &Ask, plan: &Plan, id: &str, seed: u64) -> Fault {
         ended_mono_ns: None,
         counters: faultd_api::Counters::default(),
         achieved: faultd_api::Achieved::default(),
-        notes: plan.rails.iter().chain(&plan.notes).cloned().collect(),
+        hits: Some(plan.hits.clone()),
+        notes: telling.map(|rail| &rail.words).chain(&plan.notes).cloned().collect(),
     }
 }

@@ -178,7 +178,7 @@ impl Engine {
             backend_reason: plan.backend_reason,
             steps: plan.steps.iter().map(|step| step.describe()).collect(),
             hits: plan.hits,
-            rails: plan.rails,
+            rails: plan.rails.into_iter().map(|rail| rail.words).collect(),
             notes: plan.notes,
         })
     }

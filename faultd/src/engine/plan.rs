@@ -107,6 +107,28 @@ impl Observation {
     }
 }
 
+/// A safety rail that applies to a fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rail {
+    /// What it keeps from being hit, in words.
+    pub words: String,
+    /// Whether it has to do with this very request. A plan shows all rails, the
+    /// report of an injected fault only these.
+    pub telling: bool,
+}
+
+impl Rail {
+    /// One that applies to every fault of the kind.
+    pub fn standing(words: impl Into<String>) -> Self {
+        Self { words: words.into(), telling: false }
+    }
+
+    /// One that has to do with this very request.
+    pub fn telling(words: impl Into<String>) -> Self {
+        Self { words: words.into(), telling: true }
+    }
+}
+
 /// A plan: everything needed to apply a fault, and to show it beforehand.
 pub struct Plan {
     /// The backend chosen.
@@ -117,8 +139,8 @@ pub struct Plan {
     pub steps: Vec<Box<dyn Step>>,
     /// What is alive now and would be hit.
     pub hits: Hits,
-    /// Safety rails that apply, in words.
-    pub rails: Vec<String>,
+    /// Safety rails that apply.
+    pub rails: Vec<Rail>,
     /// What to know about the result, in words.
     pub notes: Vec<String>,
 }

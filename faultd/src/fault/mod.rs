@@ -46,7 +46,8 @@ pub struct PlanCx<'a> {
     pub caller: &'a Caller,
     /// What is protected.
     pub protected: &'a Protected,
-    /// List every socket and process (`--dry-run`), not just count them.
+    /// List sockets and processes at length (`--dry-run`), however long it
+    /// takes to find out whose they are.
     pub list_hits: bool,
 }
 

@@ -1,6 +1,9 @@
 //! What is alive now and would be hit: sockets and processes of a plan.
 
-use std::collections::HashSet;
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use faultd_api::{HitProcess, HitSocket, Hits, PortSet};
 
@@ -10,11 +13,12 @@ use super::{
 };
 use crate::{
     fault::PlanCx,
-    host::sockets::{self, LiveSocket, Query},
+    host::{
+        cgroup,
+        process::{read::effective_uid, stat::Stat},
+        sockets::{self, LiveSocket, Query, State},
+    },
 };
-
-/// The most sockets and processes that a report lists; all are counted.
-const LISTED: usize = 200;
 
 /// What sockets are looked at.
 pub struct Asked<'a> {
@@ -28,29 +32,13 @@ pub struct Asked<'a> {
     pub exempt: &'a [Flow],
 }
 
-/// Adds the live sockets of one namespace.
+/// The live sockets of one namespace.
 ///
 /// # Errors
 /// When the kernel does not list sockets.
-pub fn add_sockets(
-    hits: &mut Hits,
-    space: &Space,
-    asked: &Asked<'_>,
-    cx: &PlanCx<'_>,
-) -> Result<(), String> {
-    let scoped = asked.resolved.owner.is_scoped();
-    // Whose a socket is costs a look at every descriptor of its owner.
-    if scoped && !cx.list_hits && !matches!(asked.resolved.owner, Owner::User(_)) {
-        return Ok(());
-    }
+pub fn sockets(space: &Space, asked: &Asked<'_>) -> Result<Vec<LiveSocket>, String> {
     let target = asked.target;
-    let (uid, inodes) = match &asked.resolved.owner {
-        Owner::Any => (None, None),
-        Owner::User(uid) => (Some(*uid), None),
-        Owner::Cgroup { uid, .. } => (*uid, Some(inodes(&asked.resolved.processes))),
-        Owner::Pids(_) => (None, Some(inodes(&asked.resolved.processes))),
-    };
-    let query = Query {
+    let mut query = Query {
         proto: target.proto,
         port: target.port.clone(),
         local_port: target.local_port.clone(),
@@ -58,35 +46,86 @@ pub fn add_sockets(
         except_port: asked.except_port.cloned(),
         remote: asked.resolved.remotes.clone(),
         except_remote: asked.resolved.except_remotes.clone(),
-        inodes,
-        uid,
         ..Query::default()
     };
-    let live = sockets::list(&space.netns, &query).map_err(|e| e.to_string())?;
-    let spared = |s: &LiveSocket| {
-        asked.exempt.iter().any(|flow| flow.local == s.local && flow.remote == s.remote)
-    };
-    for socket in live.iter().filter(|socket| !spared(socket)) {
-        hits.socket_count += 1;
-        if hits.sockets.len() < LISTED {
-            hits.sockets.push(HitSocket {
-                proto: socket.proto.to_string(),
-                state: socket.state.to_string(),
-                local: socket.local.to_string(),
-                remote: socket.remote.to_string(),
-            });
+    match &asked.resolved.owner {
+        Owner::Any => {}
+        Owner::User(uid) => query.uid = Some(*uid),
+        Owner::Cgroup { path, uid, .. } => {
+            query.uid = *uid;
+            query.cgroups = Some(cgroup::ids_below(path).map_err(|e| e.to_string())?);
+        }
+        Owner::Pids(pids) => {
+            query.inodes = Some(pids.iter().flat_map(|pid| sockets::inodes_of(*pid)).collect());
         }
     }
-    Ok(())
+    let mut live = sockets::list(&space.netns, &query).map_err(|e| e.to_string())?;
+    live.retain(|s| {
+        !asked.exempt.iter().any(|flow| flow.local == s.local && flow.remote == s.remote)
+    });
+    Ok(live)
 }
 
-fn inodes(processes: &[HitProcess]) -> HashSet<u64> {
-    processes.iter().flat_map(|process| sockets::inodes_of(process.pid)).collect()
+/// The report: all are counted, some are listed.
+pub fn report(mut live: Vec<LiveSocket>, resolved: &Resolved, cx: &PlanCx<'_>) -> Hits {
+    let (listed, patience) = match cx.list_hits {
+        true => (200, Duration::from_secs(1)),
+        // An injection takes a few milliseconds in all.
+        false => (5, Duration::from_millis(2)),
+    };
+    let socket_count = live.len();
+    live.sort_by_key(rank);
+    live.truncate(listed);
+    let holders = holders(&live, resolved, patience);
+    let sockets = live.iter().map(|socket| HitSocket {
+        proto: socket.proto.to_string(),
+        state: socket.state.to_string(),
+        local: socket.local.to_string(),
+        remote: socket.remote.to_string(),
+        process: holders.get(&socket.inode).cloned(),
+    });
+    Hits {
+        sockets: sockets.collect(),
+        socket_count,
+        processes: resolved.processes.iter().take(listed).cloned().collect(),
+        process_count: resolved.processes.len(),
+    }
 }
 
-/// Adds the processes behind a target.
-pub fn add_processes(hits: &mut Hits, processes: &[HitProcess]) {
-    hits.process_count += processes.len();
-    let room = LISTED.saturating_sub(hits.processes.len());
-    hits.processes.extend(processes.iter().take(room).cloned());
+/// What tells most comes first: who serves, then who talks.
+fn rank(socket: &LiveSocket) -> u8 {
+    match socket.state {
+        State::Listen => 0,
+        State::Unconnected => 1,
+        State::Established => 2,
+        State::TimeWait => 4,
+        _ => 3,
+    }
+}
+
+/// A process behind each socket, as far as one is found in time.
+fn holders(
+    live: &[LiveSocket],
+    resolved: &Resolved,
+    patience: Duration,
+) -> HashMap<u64, HitProcess> {
+    // A socket that nobody holds (TIME-WAIT) has no inode.
+    let inodes: HashSet<u64> = live.iter().map(|s| s.inode).filter(|inode| *inode != 0).collect();
+    if inodes.is_empty() {
+        return HashMap::new();
+    }
+    let candidates = match resolved.processes.as_slice() {
+        [] => sockets::likely_first(&live.iter().map(|s| s.uid).collect()),
+        known => known.iter().map(|p| p.pid).collect(),
+    };
+    let found = sockets::holders(&inodes, candidates, patience);
+    let named = found.into_iter().filter_map(|(inode, pid)| {
+        let known = resolved.processes.iter().find(|p| p.pid == pid).cloned();
+        let named = known.or_else(|| {
+            let (comm, uid) = (Stat::read(pid).ok()?.comm, effective_uid(pid).ok()?);
+            Some(HitProcess { pid, comm, uid })
+        });
+        Some((inode, named?))
+    });
+    named.collect()
 }

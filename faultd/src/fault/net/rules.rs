@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use faultd_api::{
-    BackendStatus, Direction, FaultRequest, Invalid, PlanStep, PortSet, Support, Target,
+    BackendStatus, Direction, FaultRequest, Invalid, Kind, PlanStep, PortSet, Support, Target,
 };
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
     target::{self, Owner, Resolved, Space},
 };
 use crate::{
-    engine::plan::{Plan, PlanError, Step},
+    engine::plan::{Plan, PlanError, Rail, Step},
     fault::PlanCx,
     host::{probe, process, ssh},
 };
@@ -154,10 +154,11 @@ impl Draft<'_> {
         let mut rails = Vec::new();
         let exempt = self.exempt(&mut rails);
         if !self.cx.protected.ports.is_empty() {
-            rails.push(format!("the policy protects ports {}", join(&self.cx.protected.ports)));
+            let words = format!("the policy protects ports {}", join(&self.cx.protected.ports));
+            rails.push(self.rail(words));
         }
         let mut steps: Vec<Box<dyn Step>> = Vec::new();
-        let mut hits = faultd_api::Hits::default();
+        let mut live = Vec::new();
         for (i, space) in self.resolved.spaces.iter().enumerate() {
             // The hook at sockets sees those of every namespace.
             let hooks = if i == 0 { self.hooks } else { self.hooks.on_interfaces() };
@@ -169,7 +170,7 @@ impl Draft<'_> {
                 except_port: except_port.as_ref(),
                 exempt: &exempt,
             };
-            hits::add_sockets(&mut hits, space, &asked, self.cx).map_err(PlanError::Host)?;
+            live.extend(hits::sockets(space, &asked).map_err(PlanError::Host)?);
             if hooks.is_empty() {
                 continue;
             }
@@ -182,7 +183,7 @@ impl Draft<'_> {
                 exempt: exempt.clone(),
             }));
         }
-        hits::add_processes(&mut hits, &self.resolved.processes);
+        let hits = hits::report(live, self.resolved, self.cx);
         notes.splice(0..0, self.resolved.notes.iter().cloned());
         Ok(Plan { backend: backend.to_owned(), backend_reason, steps, hits, rails, notes })
     }
@@ -246,23 +247,36 @@ impl Draft<'_> {
     }
 
     /// The flows of the session that gave the command.
-    fn exempt(&self, rails: &mut Vec<String>) -> Vec<Flow> {
+    fn exempt(&self, rails: &mut Vec<Rail>) -> Vec<Flow> {
         if self.request.force {
-            rails.push("--force: no rail applies, ARP alone is never touched".to_owned());
+            rails.push(Rail::telling("--force: no rail applies, ARP alone is never touched"));
             return Vec::new();
         }
-        rails.push("ARP, neighbour discovery and DHCP are left alone".to_owned());
+        rails.push(self.rail("ARP, neighbour discovery and DHCP are left alone"));
         let sessions = ssh::sessions(self.cx.caller.pid, self.cx.caller.ssh_connection.as_deref());
         sessions
             .into_iter()
             .map(|flow| {
-                rails.push(format!(
-                    "the SSH session {} - {} is left alone",
-                    flow.local, flow.remote
-                ));
+                let (local, remote) = (flow.local, flow.remote);
+                let words = format!("the SSH session {local} - {remote} is left alone");
+                rails.push(Rail::telling(words));
                 Flow { local: flow.local, remote: flow.remote }
             })
             .collect()
+    }
+
+    /// A rail that is worth telling where whole hosts or interfaces are hit, of
+    /// which one would expect that nothing is left alone.
+    fn rail(&self, words: impl Into<String>) -> Rail {
+        let target = &self.request.target;
+        let ports = [&target.port, &target.local_port, &target.remote_port];
+        let narrowed = ports.into_iter().any(Option::is_some)
+            || target.proto.is_some()
+            || target.has_process_part();
+        if !narrowed && (target.remote.is_empty() || self.request.kind() == Kind::Partition) {
+            return Rail::telling(words);
+        }
+        Rail::standing(words)
     }
 
     fn describe(&self, space: &Space, hooks: Hooks, backend: &str) -> PlanStep {

@@ -68,13 +68,6 @@ pub enum Owner {
     Pids(Vec<u32>),
 }
 
-impl Owner {
-    /// Whether the rule is for particular owners.
-    pub fn is_scoped(&self) -> bool {
-        *self != Self::Any
-    }
-}
-
 /// Resolves a target. Looks at the host, touches nothing.
 ///
 /// # Errors

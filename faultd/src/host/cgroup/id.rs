@@ -1,8 +1,8 @@
 //! The identity of a version 2 control group, as BPF programs see it.
 
-use std::{ffi::CString, fs, io, os::unix::ffi::OsStrExt, path::Path};
+use std::{collections::HashSet, ffi::CString, fs, io, os::unix::ffi::OsStrExt, path::Path};
 
-use super::mount::Mount;
+use super::mount::{Mount, Mounts};
 
 /// Linux include/linux/exportfs.h: FILEID_KERNFS.
 const FILEID_KERNFS: i32 = 0xfe;
@@ -38,6 +38,27 @@ impl CgroupId {
 
 fn depth(path: &str) -> u32 {
     u32::try_from(path.split('/').filter(|p| !p.is_empty()).count()).unwrap_or(u32::MAX)
+}
+
+/// The ids of the version 2 group at a path below the root of the hierarchy,
+/// and of all groups in it. Empty where there is none.
+///
+/// # Errors
+/// When the mounts cannot be read.
+pub fn ids_below(path: &str) -> io::Result<HashSet<u64>> {
+    fn collect(dir: &Path, ids: &mut HashSet<u64>) {
+        // One that was removed meanwhile has no id either.
+        let Ok(id) = kernfs_id(dir) else { return };
+        ids.insert(id);
+        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+        let dirs = entries.filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
+        dirs.for_each(|below| collect(&below.path(), ids));
+    }
+    let mut ids = HashSet::new();
+    if let Some(mount) = Mounts::read()?.v2() {
+        collect(&mount.point.join(path.trim_start_matches('/')), &mut ids);
+    }
+    Ok(ids)
 }
 
 /// The id in the directory's file handle (Linux fs/kernfs/mount.c,
@@ -96,6 +117,25 @@ mod tests {
             return Ok(());
         };
         assert_eq!(kernfs_id(&mount.point)?, fs::metadata(&mount.point)?.ino());
+        Ok(())
+    }
+
+    #[test]
+    fn the_ids_below_the_root_are_those_of_all_groups() -> io::Result<()> {
+        let mounts = Mounts::read()?;
+        let Some(mount) = mounts.v2() else {
+            skipped("no version 2 control groups here");
+            return Ok(());
+        };
+        // Other tests make groups and remove them.
+        let entries = fs::read_dir(&mount.point)?.flatten().map(|e| e.path());
+        let groups: Vec<_> = entries.filter(|path| path.is_dir()).collect();
+        let ids = ids_below("/")?;
+        assert!(ids.contains(&kernfs_id(&mount.point)?));
+        for group in groups {
+            assert!(kernfs_id(&group).map_or(true, |id| ids.contains(&id)), "{}", group.display());
+        }
+        assert!(ids_below("/no/such/group")?.is_empty());
         Ok(())
     }
 

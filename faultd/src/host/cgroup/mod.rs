@@ -19,7 +19,7 @@ use std::{
 };
 
 pub use container::container;
-pub use id::CgroupId;
+pub use id::{CgroupId, ids_below};
 pub use mount::{Hierarchy, Mount, Mounts};
 pub use procs::procs;
 pub(in crate::host) use procs::{procs_below, thread_group};

@@ -16,7 +16,7 @@ use crate::host::{
     netns::Netns,
 };
 
-pub use owner::{Owners, descriptors_of, inodes_of, owners};
+pub use owner::{descriptors_of, holders, inodes_of, likely_first};
 pub use query::Query;
 
 /// Linux `include/uapi/linux/sock_diag.h`.

@@ -4,38 +4,58 @@
 use std::{
     collections::{HashMap, HashSet},
     fs,
-    os::unix::ffi::OsStrExt,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::Path,
+    time::{Duration, Instant},
 };
 
-/// Processes by socket inode.
-pub type Owners = HashMap<u64, Vec<u32>>;
-
-/// The processes that hold each of these sockets. Processes that go away
-/// meanwhile, or may not be looked at, are left out.
-pub fn owners(inodes: &HashSet<u64>) -> Owners {
-    let mut found = Owners::new();
-    if inodes.is_empty() {
-        return found;
-    }
-    for pid in crate::host::process::pids() {
-        for inode in inodes_of(pid) {
+/// A process that holds each of these sockets, by inode: the first one found
+/// among `pids`, in that order. Stops when all are found or after `patience`.
+/// Processes that go away meanwhile, or may not be looked at, are left out.
+pub fn holders(
+    inodes: &HashSet<u64>,
+    pids: impl IntoIterator<Item = u32>,
+    patience: Duration,
+) -> HashMap<u64, u32> {
+    let start = Instant::now();
+    let mut found = HashMap::new();
+    for pid in pids {
+        for inode in sockets_of(pid) {
             if inodes.contains(&inode) {
-                let holders = found.entry(inode).or_default();
-                // A process may hold one socket twice (dup).
-                if holders.last() != Some(&pid) {
-                    holders.push(pid);
-                }
+                found.entry(inode).or_insert(pid);
             }
+            if start.elapsed() > patience {
+                return found;
+            }
+        }
+        if found.len() == inodes.len() {
+            return found;
         }
     }
     found
 }
 
+/// All processes, those of these users first: a socket is mostly held by a
+/// process of the user whom it belongs to.
+pub fn likely_first(uids: &HashSet<u32>) -> Vec<u32> {
+    let is_theirs = |pid: &u32| {
+        let owner = fs::metadata(format!("/proc/{pid}")).map(|m| m.uid());
+        owner.is_ok_and(|uid| uids.contains(&uid))
+    };
+    let (mut likely, others): (Vec<u32>, Vec<u32>) =
+        crate::host::process::pids().into_iter().partition(is_theirs);
+    likely.extend(others);
+    likely
+}
+
 /// The inodes of the sockets that a process holds.
 pub fn inodes_of(pid: u32) -> Vec<u64> {
-    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
-    entries.filter_map(|entry| socket_inode(&fs::read_link(entry.ok()?.path()).ok()?)).collect()
+    sockets_of(pid).collect()
+}
+
+fn sockets_of(pid: u32) -> impl Iterator<Item = u64> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
+    entries.filter_map(|entry| socket_inode(&fs::read_link(entry.ok()?.path()).ok()?))
 }
 
 /// The numbers of the descriptors by which a process holds sockets.

@@ -1,8 +1,8 @@
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     net::{TcpListener, TcpStream, UdpSocket},
     os::{fd::AsRawFd, unix::fs::MetadataExt},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use faultd_api::PortSet;
@@ -64,13 +64,28 @@ fn a_dual_stack_socket_talking_ipv4_shows_ipv4() {
 }
 
 #[test]
-fn owners_are_found_by_inode() {
+fn holders_are_found_by_inode() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let wanted = inode(&listener);
-    let found = owners(&HashSet::from([wanted]));
-    assert_eq!(found.get(&wanted).unwrap(), &[std::process::id()]);
-    assert!(inodes_of(std::process::id()).contains(&wanted));
-    assert!(owners(&HashSet::new()).is_empty());
+    let uids = HashSet::from([nix::unistd::getuid().as_raw()]);
+    let all = likely_first(&uids);
+    assert_eq!(all.len(), all.iter().collect::<HashSet<_>>().len(), "each once");
+    let me = std::process::id();
+    let found = holders(&HashSet::from([wanted]), all, Duration::from_secs(60));
+    assert_eq!(found, HashMap::from([(wanted, me)]));
+    assert!(inodes_of(me).contains(&wanted));
+    assert!(holders(&HashSet::new(), [me], Duration::from_secs(60)).is_empty());
+}
+
+#[test]
+fn the_search_for_holders_ends_when_patience_does() {
+    let _one = TcpListener::bind("127.0.0.1:0").unwrap();
+    let found = holders(
+        &HashSet::from([u64::MAX]),
+        std::iter::repeat(std::process::id()),
+        Duration::from_millis(1),
+    );
+    assert!(found.is_empty());
 }
 
 #[test]
