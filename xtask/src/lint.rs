@@ -27,7 +27,15 @@ fn ebpf(paths: &Paths) -> Result<()> {
     let has_clippy = toolchain.compiler.bin.join("cargo-clippy").is_file();
     let subcommand = if has_clippy { "clippy" } else { "check" };
     let target_dir = paths.target.join("ebpf-lint");
-    let mut cargo = toolchain.cargo(subcommand, &target_dir, &["-Dwarnings"]);
+    let flags = [
+        "-Dwarnings",
+        // What is good style changes from one nightly to the next; what is wrong does not.
+        "-Aclippy::all",
+        "-Aclippy::needless_pass_by_value",
+        "-Dclippy::correctness",
+        "-Dclippy::suspicious",
+    ];
+    let mut cargo = toolchain.cargo(subcommand, &target_dir, &flags);
     run(cargo.args(["--quiet", "--bins"]).current_dir(&paths.root))
 }
 

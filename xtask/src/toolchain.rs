@@ -201,7 +201,11 @@ impl Toolchain {
     /// with `flags` for the compiler.
     #[must_use]
     pub fn cargo(&self, subcommand: &str, target_dir: &Path, flags: &[&str]) -> Command {
-        let mut command = Command::new(self.compiler.bin.join("cargo"));
+        let cargo = self.compiler.bin.join("cargo");
+        // Called by way of cargo, a subcommand of rustup's would come first: it picks another
+        // toolchain, whose standard library has no sources.
+        let own = self.compiler.bin.join(format!("cargo-{subcommand}"));
+        let mut command = Command::new(if own.is_file() { &own } else { &cargo });
         command.arg(subcommand);
         // A parent cargo leaves its own compiler, wrapper, flags and profile in the environment;
         // none of them fits this target.
@@ -227,6 +231,7 @@ impl Toolchain {
             .args(["-Zbuild-std=core", "--target", TARGET, "--package", "faultd-ebpf", "--release"])
             .arg("--target-dir")
             .arg(target_dir)
+            .env("CARGO", cargo)
             .env("RUSTC", self.compiler.rustc())
             // Empty, not unset: it also overrides a wrapper from a cargo configuration file.
             .env("RUSTC_WRAPPER", "")
