@@ -220,6 +220,8 @@ impl Toolchain {
             // BTF maps need type information in the object, hence debug info in the bitcode.
             "-Cdebuginfo=2".into(),
             "-Clink-arg=--btf".into(),
+            // Otherwise every memset is a call of a loop that stores byte by byte.
+            "-Clink-arg=--disable-expand-memcpy-in-order".into(),
             // v3: 32-bit registers and jumps, and the atomics with a result (kernel 5.12).
             "-Ctarget-cpu=v3".into(),
             // aya-ebpf picks the layout of pt_regs by the architecture of the host.
