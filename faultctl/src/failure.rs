@@ -5,7 +5,10 @@ use std::io::{self, Write};
 use clap::builder::StyledStr;
 use faultd_api::{Invalid, client::ClientError};
 
-use crate::out::{Colour, Tone, one_line};
+use crate::{
+    out::{Colour, Tone, one_line},
+    run::RunError,
+};
 
 /// A command that did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +47,9 @@ pub enum Failure {
     /// No backend works here.
     #[error("{0}")]
     NotSupported(String),
+    /// `run` did not run its command, or not to its end.
+    #[error(transparent)]
+    Run(#[from] RunError),
     /// Every message was printed; this is the code of the first.
     #[error("")]
     Reported(u8),
@@ -60,6 +66,9 @@ const USAGE: u8 = 2;
 const NOT_REACHABLE: u8 = 3;
 const NOT_PERMITTED: u8 = 4;
 const NOT_SUPPORTED: u8 = 5;
+// As env(1), timeout(1) and shells say it.
+const COMMAND_NOT_EXECUTABLE: u8 = 126;
+const COMMAND_NOT_FOUND: u8 = 127;
 
 impl Failure {
     /// The exit code that this failure means.
@@ -74,6 +83,13 @@ impl Failure {
             Self::Client(ClientError::Problem(problem)) => problem.exit_code(),
             Self::Client(ClientError::Protocol(_)) => FAILED,
             Self::NotSupported(_) => NOT_SUPPORTED,
+            Self::Run(error) => match error {
+                RunError::Kernel(_) | RunError::Nested | RunError::Refused(_) => NOT_SUPPORTED,
+                RunError::NoSuchCall(_) | RunError::NoPath(_) | RunError::Nul(_) => USAGE,
+                RunError::NotFound(_) => COMMAND_NOT_FOUND,
+                RunError::Exec { .. } => COMMAND_NOT_EXECUTABLE,
+                RunError::Start { .. } | RunError::Supervise { .. } => FAILED,
+            },
             Self::Reported(code) => *code,
             // As shells report a death by signal: a script that runs this stops too.
             Self::Interrupted(signal) => 128 + signal,

@@ -8,6 +8,7 @@ mod command;
 mod failure;
 mod interrupt;
 mod out;
+mod run;
 
 use std::{env, process::ExitCode};
 

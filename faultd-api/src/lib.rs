@@ -10,8 +10,10 @@
 //! - A value that passed [`FaultRequest::validate`] is well formed; whether it
 //!   makes sense on a host is the daemon's to say.
 
+mod call;
 mod catalog;
 mod duration;
+mod errno;
 mod fault;
 mod invalid;
 mod params;
@@ -24,12 +26,15 @@ mod target;
 #[cfg(feature = "client")]
 pub mod client;
 
+pub use call::Call;
 pub use catalog::{CATALOG, KindInfo};
 pub use duration::Span;
+pub use errno::Errno;
 pub use fault::{Achieved, Counters, EndReason, Fault, FaultRequest, Owner, RawRequest, State};
 pub use invalid::Invalid;
 pub use params::{
-    Distribution, Kind, LatencyParams, LossParams, Params, PartitionParams, gemodel::GeModel,
+    Distribution, Kind, LatencyParams, LossParams, Params, PartitionParams, SyscallParams,
+    gemodel::GeModel,
 };
 pub use ports::{PortRange, PortSet};
 pub use problem::Problem;

@@ -4,15 +4,15 @@
 pub mod inject;
 pub mod usage;
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{
     ArgAction, Args, CommandFactory, Parser, Subcommand, ValueHint,
     builder::{PossibleValuesParser, TypedValueParser},
 };
-use faultd_api::{DEFAULT_SOCKET, Kind, Target};
+use faultd_api::{DEFAULT_SOCKET, Kind, Span, Target};
 
-use crate::out::When;
+use crate::{out::When, run::FaultSpec};
 use inject::Inject;
 
 /// Inject faults into this host, and watch what they do.
@@ -127,6 +127,8 @@ pub enum Command {
         #[arg(long, short)]
         follow: bool,
     },
+    /// Run a command some of whose system calls fail or take longer; needs no daemon
+    Run(Box<Run>),
     /// Confirm a fault that has a lease, so that it goes on
     Confirm(OneFault),
     /// Write a completion script to standard output
@@ -157,6 +159,39 @@ pub struct OneKind {
     /// Kind of fault [default: all]
     #[arg(value_parser = kind_parser())]
     pub kind: Option<Kind>,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  faultctl run --fault 'syscall --call connect --errno ETIMEDOUT' -- curl http://10.0.0.7/
+  faultctl run --fault 'syscall --call fsync --delay 200' -- redis-server
+  faultctl run --fault 'syscall --call openat --errno ENOSPC --path /var/lib/app --percent 10' -- app
+
+A fault takes --call, --errno, --delay MS, --percent P or --every N or --first N, --max N and
+--path PREFIX. The command's children are hit too.
+
+Exits with the command's status, 128 + N if signal N ended it, 127 if it is not found, 126 if it
+cannot be executed. What the faults did is printed on standard error.")]
+pub struct Run {
+    /// Fault, quoted: 'syscall --call NAME[,NAME] --errno NAME …'; may be repeated
+    #[arg(long = "fault", value_name = "FAULT", required = true)]
+    pub faults: Vec<FaultSpec>,
+    /// How long the faults last; the command goes on [default: as long as the command]
+    #[arg(long = "for", value_name = "DUR")]
+    pub duration: Option<Span>,
+    /// Seed of the random decisions, to repeat a run [default: drawn]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Command and its arguments
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        value_name = "CMD",
+        value_hint = ValueHint::CommandWithArguments
+    )]
+    pub command: Vec<OsString>,
 }
 
 /// `explain`.

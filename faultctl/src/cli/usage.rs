@@ -20,7 +20,8 @@ pub fn condense(error: &clap::Error, args: &[OsString]) -> Failure {
     Failure::Usage { line, hint: format!("for all options: {command} --help") }
 }
 
-fn line(error: &clap::Error, command: &str) -> String {
+/// What is wrong, in one line.
+pub fn line(error: &clap::Error, command: &str) -> String {
     let arg = || option(&text(error, ContextKind::InvalidArg));
     match error.kind() {
         ErrorKind::UnknownArgument => unknown_argument(error),

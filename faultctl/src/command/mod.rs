@@ -11,6 +11,7 @@ mod list;
 mod man;
 mod plan;
 mod revert;
+mod run;
 mod show;
 mod version;
 mod wait;
@@ -81,6 +82,7 @@ pub fn run(cli: Cli, out: Out) -> Result<(), Failure> {
         Command::Doctor(one) => doctor::run(&mut cx, one.kind),
         Command::Catalog(one) => catalog::run(&mut cx, one.kind),
         Command::Events { follow } => events::run(&mut cx, follow),
+        Command::Run(args) => run::run(&mut cx, *args),
         Command::Confirm(one) => confirm::run(&mut cx, &one.id),
         Command::Completions { shell } => completions::run(&mut cx, shell),
         Command::Man { dir } => man::run(&mut cx, &dir),

@@ -7,6 +7,7 @@ pub mod gemodel;
 mod latency;
 mod loss;
 mod partition;
+mod syscall;
 
 use std::{fmt, str::FromStr};
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use latency::{Distribution, LatencyParams};
 pub use loss::LossParams;
 pub use partition::PartitionParams;
+pub use syscall::SyscallParams;
 
 use crate::{Invalid, Target};
 
