@@ -18,7 +18,7 @@ pub struct Counters {
     pub passed_no_line: u64,
     /// Would have matched, but belongs to an exempt flow.
     pub exempt: u64,
-    /// Would have matched, but the rule's time was up.
+    /// Would have matched, but the rule's time was up, or its daemon was gone.
     pub expired: u64,
     /// Would have matched, but is neighbour discovery or DHCP.
     pub protected: u64,

@@ -34,6 +34,9 @@ pub const EXEMPT: &str = "EXEMPT";
 pub const DISTRIBUTIONS: &str = "DISTRIBUTIONS";
 /// Boot-time nanosecond (u64) at which the delay line last was alive.
 pub const LINE_HEARTBEAT: &str = "LINE_HEARTBEAT";
+/// Boot-time nanosecond (u64) until which rules are in force, whatever they
+/// say themselves; all ones where the programs go with the process.
+pub const LEASE: &str = "LEASE";
 /// [`crate::Origins`] of an interface by interface index (u32).
 pub const ORIGINS: &str = "ORIGINS";
 /// Interface index (u32) to receive on, by index of the TAP (u32).

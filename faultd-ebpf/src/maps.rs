@@ -86,6 +86,9 @@ pub static DISTRIBUTIONS: Array<i32> = Array::with_max_entries(3 * abi::DISTRIBU
 pub static LINE_HEARTBEAT: Array<u64> = Array::with_max_entries(1, 0);
 
 #[map]
+pub static LEASE: Array<u64> = Array::with_max_entries(1, 0);
+
+#[map]
 pub static ORIGINS: HashMap<u32, abi::Origins> = sparse(abi::MAX_ORIGIN as u32 + 1);
 
 #[map]

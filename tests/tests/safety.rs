@@ -1,18 +1,26 @@
 //! Whatever dies, hangs or is stopped: traffic is normal again in time, and
 //! everything is as it was.
 
-use std::{thread, time::Duration};
+use std::{
+    iter,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
 
 use faultd_tests::{
     World, bpf,
     clock::{mono_ns, ms, to_ms},
+    daemon::id,
     eventually,
+    http::Http,
     process::{alive, signal},
     slow, slowly, stretched,
     traffic::Pinger,
     wire::{Pair, Way},
 };
 use nix::sys::signal::Signal;
+use serde_json::json;
 
 /// Each kind of effect: what the kernel takes back, what is undo-logged.
 const FAULTS: [(Way, &str); 4] = [
@@ -115,11 +123,9 @@ fn sigkill_of_both_and_a_restart() {
         signal(guardian, Signal::SIGSTOP);
         daemon.kill();
         signal(guardian, Signal::SIGKILL);
-        // Before TCX a filter outlives everybody who could remove it: a drop
-        // ends with the restart then, or at its deadline.
-        if bpf::has_tcx() || fault.starts_with("latency") {
-            normal_after(&mut pair.udp, one_second());
-        }
+        // Before TCX a filter outlives everybody who could remove it, but its
+        // rules do not.
+        normal_after(&mut pair.udp, one_second());
         world.restart();
         normal_after(&mut pair.udp, one_second());
         world.assert_clean();
@@ -155,8 +161,9 @@ fn sigstop_past_the_deadline() {
         let active = mono_ns();
         assert!(is_hit(&mut pair), "{fault} does nothing");
         world.signal(Signal::SIGSTOP);
-        if !fault.starts_with("latency") {
-            // A delay cannot be kept up by a stopped daemon; a drop can.
+        if !fault.starts_with("latency") && bpf::has_tcx() {
+            // A delay cannot be kept up by a stopped daemon; a drop can, unless
+            // it must not outlive a daemon that is killed (before TCX).
             thread::sleep(Duration::from_secs_f64(time / 2e3));
             assert!(is_hit(&mut pair), "{fault} ended before its time");
         }
@@ -170,6 +177,33 @@ fn sigstop_past_the_deadline() {
         world.assert_clean();
         pair.assert_normal();
     }
+}
+
+#[test]
+fn a_fault_does_not_pause_while_its_daemon_is_busy() {
+    let world = World::new();
+    let mut pair = Way::Lo4.pair(&world);
+    inject(&world, &pair, "partition", LONG);
+    let (stop, socket) = (AtomicBool::new(false), world.socket().to_owned());
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut http = Http::connect(&socket).unwrap();
+            let other = json!({"kind": "partition", "params": {}, "for": "60s",
+                               "target": {"port": 9, "dev": ["lo"]}});
+            while !stop.load(Ordering::Relaxed) {
+                let made = http.request("POST", "/v1/faults", &other.to_string()).unwrap();
+                assert_eq!(made.status, 201, "{made:?}");
+                let gone = http.request("DELETE", &format!("/v1/faults/{}", id(&made.json())), "");
+                assert_eq!(gone.unwrap().status, 200);
+            }
+        });
+        let end = Instant::now() + Duration::from_secs(4);
+        let mut pings = iter::repeat_with(|| pair.udp.ping_within(Duration::from_millis(5)));
+        let passed = pings.find(|ping| ping.is_some() || Instant::now() > end);
+        // Before any assertion: the other thread goes on until then.
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(passed, Some(None), "a datagram passed");
+    });
 }
 
 #[test]

@@ -11,7 +11,7 @@ use faultd_abi::{
 
 use crate::{
     atomic::add,
-    maps::{COUNTERS, STATE},
+    maps::{COUNTERS, LEASE, STATE},
     packet::PROTECTED,
     walk::Walk,
 };
@@ -30,7 +30,8 @@ pub fn apply(rule: &Rule, slot: u32, walk: &mut Walk) {
     if !force && walk.packet.flags & PROTECTED != 0 {
         return add(&mut counters.protected, 1);
     }
-    if walk.now() >= rule.expires_boot_ns {
+    let lease = LEASE.get(0).copied().unwrap_or(0);
+    if walk.now() >= rule.expires_boot_ns.min(lease) {
         return add(&mut counters.expired, 1);
     }
     if !force && walk.is_exempt() {

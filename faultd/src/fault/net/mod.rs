@@ -11,6 +11,7 @@ mod marks;
 mod partition;
 pub mod plane;
 mod qdisc;
+mod realtime;
 mod rules;
 mod space;
 mod step;

@@ -21,7 +21,6 @@ mod arena;
 mod frame;
 mod hold;
 mod inject;
-mod realtime;
 mod routing;
 mod stats;
 mod tap;

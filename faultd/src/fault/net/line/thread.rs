@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use crate::engine::clock::boot_ns;
+use crate::{engine::clock::boot_ns, fault::net::realtime::make_punctual};
 
 use super::{
     OriginKind,
@@ -18,7 +18,6 @@ use super::{
     frame::{self, MAX_READ},
     hold::{Held, Hold},
     inject::Exit,
-    realtime,
     stats::SlotStats,
     tap::Tap,
     wait::Waiter,
@@ -130,7 +129,7 @@ impl Worker {
     }
 
     pub fn run(mut self) -> Remains {
-        realtime::make_punctual();
+        make_punctual("the delay line");
         while !self.stopping {
             let now = boot_ns();
             self.beat(now);

@@ -9,7 +9,7 @@ use faultd_abi::{Config, Counters, ExemptKey, Rule, RuleState};
 use super::{
     DelayLine, Flow, PlaneError, RuleSpec, Scope,
     address::exempt_key,
-    attach::{Attachments, Place},
+    attach::{Attachments, Lease, Place},
     index::{Index, IndexError, Key},
     object::{ArrayMap, Maps, Object},
     origins::Origins,
@@ -44,10 +44,17 @@ pub struct Core {
 
 impl Core {
     /// Around a freshly loaded object; the heartbeat's map apart.
-    pub fn new(netns: Netns, journal: Journal, object: Object) -> (Self, ArrayMap<u64>) {
-        let Object { ebpf, maps, heartbeat } = object;
+    ///
+    /// # Errors
+    /// When a map cannot be written.
+    pub fn new(
+        netns: Netns,
+        journal: Journal,
+        object: Object,
+    ) -> Result<(Self, ArrayMap<u64>), PlaneError> {
+        let Object { ebpf, maps, heartbeat, lease } = object;
         let core = Self {
-            attachments: Attachments::new(netns.clone(), journal),
+            attachments: Attachments::new(netns.clone(), journal, Lease::new(lease)?),
             netns,
             ebpf,
             maps,
@@ -59,7 +66,7 @@ impl Core {
             line: None,
             exempt: HashMap::new(),
         };
-        (core, heartbeat)
+        Ok((core, heartbeat))
     }
 
     /// The namespace.

@@ -91,7 +91,7 @@ impl Plane {
     ) -> Result<Self, PlaneError> {
         let mut object = object::Object::load(options)?;
         let log = if options.log { Some(log::LogReader::start(&mut object.ebpf)?) } else { None };
-        let (core, heartbeat) = Core::new(netns.clone(), journal.clone(), object);
+        let (core, heartbeat) = Core::new(netns.clone(), journal.clone(), object)?;
         Ok(Self {
             core: Arc::new(Mutex::new(core)),
             heartbeat: Arc::new(Mutex::new(heartbeat)),

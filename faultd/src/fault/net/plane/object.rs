@@ -140,6 +140,8 @@ pub struct Object {
     pub maps: Maps,
     /// When the delay line was last alive; apart, because its thread writes it.
     pub heartbeat: ArrayMap<u64>,
+    /// Until when rules are in force; apart, because another thread renews it.
+    pub lease: ArrayMap<u64>,
 }
 
 impl Object {
@@ -161,7 +163,8 @@ impl Object {
         load_programs(&mut ebpf)?;
         let maps = Maps::take(&mut ebpf)?;
         let heartbeat = take(&mut ebpf, map::LINE_HEARTBEAT)?;
-        Ok(Self { ebpf, maps, heartbeat })
+        let lease = take(&mut ebpf, map::LEASE)?;
+        Ok(Self { ebpf, maps, heartbeat, lease })
     }
 }
 

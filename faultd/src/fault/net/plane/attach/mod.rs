@@ -4,6 +4,7 @@
 mod cgroup;
 mod clsact;
 mod expedite;
+mod lease;
 mod tcx;
 
 use std::{
@@ -21,6 +22,7 @@ use aya::{
 };
 
 pub use expedite::Expedite;
+pub use lease::Lease;
 
 use super::{
     PlaneError,
@@ -80,12 +82,14 @@ pub struct Attachments {
     places: HashMap<Place, Attached>,
     /// Whether the kernel has TCX, once that is known.
     tcx: Option<bool>,
+    /// Runs while there are filters, which outlive the process.
+    pub(super) lease: Lease,
 }
 
 impl Attachments {
     /// None yet.
-    pub fn new(netns: Netns, journal: Journal) -> Self {
-        Self { netns, journal, places: HashMap::new(), tcx: None }
+    pub fn new(netns: Netns, journal: Journal, lease: Lease) -> Self {
+        Self { netns, journal, places: HashMap::new(), tcx: None, lease }
     }
 
     /// The places in use and how.
@@ -161,15 +165,23 @@ impl Attachments {
     fn detach(&mut self, places: &[Place]) -> Vec<PlaneError> {
         let held: Vec<Held> =
             places.iter().filter_map(|place| self.places.remove(place)).map(|a| a.held).collect();
-        if held.is_empty() {
-            return Vec::new();
-        }
-        let _expedite = Expedite::start(&self.journal);
+        let _expedite = (!held.is_empty()).then(|| Expedite::start(&self.journal));
         let undo = |held| match held {
             Held::Filter(filter) => filter.remove().err().map(PlaneError::from),
             _ => None,
         };
-        held.into_iter().filter_map(undo).collect()
+        let mut errors: Vec<PlaneError> = held.into_iter().filter_map(undo).collect();
+        if self.lease.is_running() && !self.filters().any(|_| true) {
+            errors.extend(self.lease.end().err());
+        }
+        errors
+    }
+
+    fn filters(&self) -> impl Iterator<Item = (Place, &clsact::Filter)> {
+        self.places.iter().filter_map(|(place, attached)| match &attached.held {
+            Held::Filter(filter) => Some((*place, &**filter)),
+            _ => None,
+        })
     }
 
     fn attach(
@@ -200,11 +212,11 @@ impl Attachments {
                 Err(source) => return Err(PlaneError::Attach { what: place.to_string(), source }),
             }
         }
-        let qdisc_is_ours = [Egress(ifindex), Ingress(ifindex), Tap(ifindex)]
-            .iter()
-            .filter_map(|place| self.places.get(place))
-            .any(|a| matches!(&a.held, Held::Filter(filter) if filter.qdisc_is_ours()));
+        let here = [Egress(ifindex), Ingress(ifindex), Tap(ifindex)];
+        let qdisc_is_ours =
+            self.filters().any(|(place, filter)| here.contains(&place) && filter.qdisc_is_ours());
         let at = clsact::At { netns: &self.netns, ifindex, direction, qdisc_is_ours };
+        self.lease.begin()?;
         let filter = clsact::attach(program, &at, &self.journal, expires_boot_ns)?;
         Ok(Held::Filter(Box::new(filter)))
     }

@@ -1,9 +1,14 @@
 //! What rules do, held against what they should do.
 
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
 use faultd_api::{Distribution, GeModel, LatencyParams};
 
 use super::{
-    super::{Action, Loss, RuleSpec, Via},
+    super::{Action, Loss, RuleSpec, Via, lock},
     harness::{Bench, PASS, SHOT, rule},
     packet::{Packet, UDP},
 };
@@ -44,6 +49,26 @@ fn pattern(bench: &Bench, spec: &RuleSpec, n: usize) -> Vec<bool> {
         .collect();
     bench.plane.remove(slot).unwrap();
     pattern
+}
+
+#[test]
+fn rules_on_a_lease_end_with_who_renews_it() {
+    let Some(bench) = Bench::new() else { return };
+    let slot = bench.plane.add(&rule()).unwrap();
+    let hit = || bench.leave(&packet()) == SHOT;
+    assert!(hit());
+    lock(&bench.plane.core).attachments.lease.begin().unwrap();
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(1500) {
+        assert!(hit(), "not in force after {:?}", start.elapsed());
+        thread::sleep(Duration::from_millis(10));
+    }
+    lock(&bench.plane.core).attachments.lease.abandon();
+    thread::sleep(Duration::from_secs(1));
+    assert!(!hit(), "still in force after a second");
+    assert!(bench.plane.counters(slot).expired > 0);
+    lock(&bench.plane.core).attachments.lease.end().unwrap();
+    assert!(hit());
 }
 
 #[test]
