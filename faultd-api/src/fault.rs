@@ -240,7 +240,8 @@ pub struct Fault {
     pub lease: Option<Span>,
     /// CLOCK_MONOTONIC when it came into force, in nanoseconds.
     pub active_mono_ns: Option<u64>,
-    /// CLOCK_MONOTONIC when it was over, in nanoseconds.
+    /// CLOCK_MONOTONIC when it was over, in nanoseconds: nothing is affected
+    /// from then on, though taking down what it needed may take longer.
     pub ended_mono_ns: Option<u64>,
     /// What it met and did.
     pub counters: Counters,

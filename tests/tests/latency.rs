@@ -289,3 +289,21 @@ fn a_namespace_is_named_by_a_process_in_it() {
     sleeper.wait().unwrap();
     world.assert_clean();
 }
+
+#[test]
+fn it_is_taken_back_in_no_time() {
+    let world = World::new();
+    // The best of some: the delay line's device goes by the kernel's leave.
+    let best = (0..5).map(|_| {
+        let id = world.inject_id("latency --ms 5 --port 9 --for 60s");
+        let start = mono_ns();
+        world.ctl(&format!("revert {id}")).ok();
+        let took = to_ms(mono_ns() - start);
+        world.assert_untouched();
+        let ended = world.show(&id)["ended_mono_ns"].as_u64().unwrap();
+        assert!((start..mono_ns()).contains(&ended));
+        took
+    });
+    let best = best.fold(f64::INFINITY, f64::min);
+    assert!(best < 60.0 * slow(), "reverting took {best} ms");
+}

@@ -13,6 +13,7 @@ use std::{
 };
 
 use super::{
+    clock::Moment,
     journal::Ticket,
     plan::{Applied, ApplyCx, Observation, Step, StepError},
 };
@@ -70,12 +71,23 @@ impl Live {
     }
 
     /// Takes a last look, then everything back, the newest step first.
-    /// Returns what could not be taken back.
-    pub(super) fn revert(&self, token: &mut Exclusive) -> (Observation, Vec<String>) {
+    pub(super) fn revert(&self, token: &mut Exclusive) -> Reverted {
         let mut steps = lock(&self.steps);
         let seen = self.observe_locked(&mut steps);
-        (seen, revert_steps(token, &mut steps))
+        let (lifted, mut errors) = lift_steps(token, &mut steps);
+        errors.extend(revert_steps(token, &mut steps));
+        Reverted { seen, ended: lifted.unwrap_or_else(Moment::now), errors }
     }
+}
+
+/// A fault that was taken back.
+pub(super) struct Reverted {
+    /// The last look at it.
+    pub(super) seen: Observation,
+    /// When it was no longer in force.
+    pub(super) ended: Moment,
+    /// What could not be taken back.
+    pub(super) errors: Vec<String>,
 }
 
 /// Applies all steps in order, or none of them.
@@ -122,6 +134,22 @@ fn apply_step(step: Box<dyn Step>, cx: &ApplyCx<'_>) -> Result<InForce, Vec<Stri
             Err(errors)
         }
     }
+}
+
+/// When the last of the steps was out of force, if that can be told before
+/// they are taken back.
+fn lift_steps(_: &mut Exclusive, steps: &mut [InForce]) -> (Option<Moment>, Vec<String>) {
+    let (mut all, mut errors) = (true, Vec::new());
+    for step in steps.iter_mut().rev() {
+        match guarded(&step.what, || step.applied.lift()) {
+            Ok(lifted) => all &= lifted,
+            Err(e) => {
+                all = false;
+                errors.push(chain(&e));
+            }
+        }
+    }
+    (all.then(Moment::now), errors)
 }
 
 fn revert_steps(_: &mut Exclusive, steps: &mut Vec<InForce>) -> Vec<String> {

@@ -30,6 +30,22 @@ pub fn wall() -> Timestamp {
     now.round(Unit::Millisecond).unwrap_or(now)
 }
 
+/// One moment, for people and for programs on this host.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// See [`wall`].
+    pub wall: Timestamp,
+    /// See [`mono_ns`].
+    pub mono_ns: u64,
+}
+
+impl Moment {
+    /// This one.
+    pub fn now() -> Self {
+        Self { wall: wall(), mono_ns: mono_ns() }
+    }
+}
+
 /// Identifies this boot of the machine (random(4)).
 ///
 /// # Errors

@@ -15,9 +15,9 @@ use tokio::sync::oneshot;
 
 use super::{
     Accepted, Ask, Shared,
-    apply::{self, Exclusive},
+    apply::{self, Exclusive, Reverted},
     audit::{Actor, Change},
-    clock,
+    clock::{self, Moment},
     error::EngineError,
     id,
     plan::{ApplyCx, Observation, Plan},
@@ -127,8 +127,8 @@ impl Executor<'_> {
             }
             Err(message) => {
                 let seen = Observation::default();
-                let ended =
-                    self.shared.table().ended(seq, EndReason::Failed, seen, Some(message.clone()));
+                let outcome = (EndReason::Failed, Some(message.clone()));
+                let ended = self.shared.table().ended(seq, Moment::now(), outcome, seen);
                 if let Some(fault) = ended {
                     self.audit("inject", &fault, &ask.actor, &message);
                 }
@@ -156,10 +156,10 @@ impl Executor<'_> {
     fn end(&mut self, seq: Seq, reason: EndReason, actor: &Actor) -> Option<Fault> {
         let live = self.shared.table().reverting(seq)?;
         self.reserve.ensure();
-        let (seen, errors) = live.revert(&mut self.token);
+        let Reverted { seen, ended, errors } = live.revert(&mut self.token);
         let error = (!errors.is_empty()).then(|| errors.join("; "));
         let result = error.clone().unwrap_or_else(|| "ok".into());
-        let fault = self.shared.table().ended(seq, reason, seen, error)?;
+        let fault = self.shared.table().ended(seq, ended, (reason, error), seen)?;
         let action = if reason == EndReason::Reverted { "revert" } else { reason_name(reason) };
         self.audit(action, &fault, actor, &result);
         Some(fault)

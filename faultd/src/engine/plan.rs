@@ -74,6 +74,17 @@ pub trait Step: Send + Sync {
 
 /// A step that is in force.
 pub trait Applied: Send {
+    /// Takes it out of force, if that is quicker than to take everything back:
+    /// true when nothing is affected any more. Called once, before
+    /// [`Applied::revert`] of any step of the fault, which has ended when all
+    /// of its steps say so, and else when all are taken back.
+    ///
+    /// # Errors
+    /// When it may still be in force.
+    fn lift(&mut self) -> Result<bool, StepError> {
+        Ok(false)
+    }
+
     /// Takes it back. Called once; journalled undos run right after it.
     ///
     /// # Errors

@@ -15,7 +15,11 @@ use std::{
 use faultd_api::{EndReason, Event, EventKind, Fault, Kind, Params, State};
 use tokio::sync::broadcast;
 
-use super::{apply::Live, clock, plan::Observation};
+use super::{
+    apply::Live,
+    clock::{self, Moment},
+    plan::Observation,
+};
 
 /// Faults that have ended are remembered up to this number.
 const HISTORY: usize = 1000;
@@ -174,21 +178,21 @@ impl Table {
         entry.live.clone()
     }
 
-    /// Moves a fault into the history.
+    /// Moves a fault, which was in force until `at`, into the history.
     pub(super) fn ended(
         &mut self,
         seq: Seq,
-        reason: EndReason,
+        at: Moment,
+        (reason, error): (EndReason, Option<String>),
         seen: Observation,
-        error: Option<String>,
     ) -> Option<Fault> {
         let entry = self.entries.get_mut(&seq)?;
         entry.live = None;
         let fault = &mut entry.fault;
         fault.state = State::Ended;
         fault.end_reason = Some(reason);
-        fault.ended_at = Some(clock::wall());
-        fault.ended_mono_ns = Some(clock::mono_ns());
+        fault.ended_at = Some(at.wall);
+        fault.ended_mono_ns = Some(at.mono_ns);
         fault.error = error;
         fault.counters = seen.counters;
         fault.achieved = seen.achieved;

@@ -84,6 +84,9 @@ impl FaultKind for FakeKind {
     }
 }
 
+/// How long it takes a step labelled `lift…` to be taken back.
+pub const SLOW_REVERT: Duration = Duration::from_millis(100);
+
 struct FakeStep {
     name: String,
     label: String,
@@ -131,8 +134,19 @@ impl Step for FakeStep {
 }
 
 impl Applied for FakeStep {
+    fn lift(&mut self) -> Result<bool, StepError> {
+        if !self.label.starts_with("lift") {
+            return Ok(false);
+        }
+        self.log("lift");
+        Ok(!self.is("lift-not"))
+    }
+
     fn revert(&mut self) -> Result<(), StepError> {
         self.log("revert");
+        if self.label.starts_with("lift") {
+            thread::sleep(SLOW_REVERT);
+        }
         assert!(!self.is("revert-panics"), "a bug");
         if self.label == "revert-fails" && self.name != "b" {
             let what = format!("take {} back", self.name);

@@ -8,7 +8,7 @@ use std::{
 use faultd_api::{EndReason, EventKind, Fault, PortSet, Span, State};
 
 use super::*;
-use fake::{Bench, ask};
+use fake::{Bench, SLOW_REVERT, ask};
 
 async fn until_ended(bench: &Bench, id: &str, patience: u64) -> Fault {
     let start = Instant::now();
@@ -33,6 +33,24 @@ async fn steps_are_applied_in_order_and_taken_back_in_reverse() {
     assert_eq!(ended[0].end_reason, Some(EndReason::Reverted));
     assert!(ended[0].ended_mono_ns > ended[0].active_mono_ns);
     assert_eq!(bench.done()[3..], ["revert c", "revert b", "revert a"]);
+}
+
+#[tokio::test]
+async fn a_fault_has_ended_when_all_steps_are_out_of_force() {
+    let bench = Bench::new();
+    for (label, steps_taken_back) in [("lift", 0), ("lift-not-b", 3)] {
+        let fault = bench.engine.inject(ask(label, 60_000)).await.unwrap();
+        bench.log.lock().unwrap().clear();
+        let start = clock::mono_ns();
+        let ended = bench.engine.revert(vec![fault.id], Actor::daemon()).await.unwrap();
+        let took = clock::mono_ns() - start;
+        let lifts = ["lift c", "lift b", "lift a"];
+        assert_eq!(bench.done(), [lifts, ["revert c", "revert b", "revert a"]].concat());
+        let edge = ended[0].ended_mono_ns.unwrap() - start;
+        let slow = SLOW_REVERT.as_nanos() as u64;
+        assert!(edge >= steps_taken_back * slow, "{label}: ended after {edge} ns");
+        assert!(took - edge >= (3 - steps_taken_back) * slow, "{label}: {edge} of {took} ns");
+    }
 }
 
 #[tokio::test]

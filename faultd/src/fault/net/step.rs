@@ -123,12 +123,18 @@ impl AppliedRule {
         Ok(())
     }
 
-    /// Takes everything back, in reverse; returns what could not be.
-    fn take_back(&mut self) -> Vec<String> {
+    /// Ends the rules; returns what could not be taken back.
+    fn end_rules(&mut self) -> Vec<String> {
         let mut left = Vec::new();
         for slot in self.slots.drain(..).rev() {
             left.extend(self.space.plane.remove(slot).err().map(|e| e.to_string()));
         }
+        left
+    }
+
+    /// Takes everything back, in reverse; returns what could not be.
+    fn take_back(&mut self) -> Vec<String> {
+        let mut left = self.end_rules();
         for hold in self.holds.drain(..).rev() {
             let released = self.space.qdiscs().release(&self.space.netns, hold);
             left.extend(released.err().map(|e| e.to_string()));
@@ -144,13 +150,23 @@ impl AppliedRule {
     }
 }
 
+/// What could not be taken back, as the engine wants it.
+fn nothing_or(left: &[String]) -> Result<(), StepError> {
+    if left.is_empty() {
+        return Ok(());
+    }
+    Err(StepError::new("taking back a network rule", anyhow::anyhow!(left.join("; "))))
+}
+
 impl Applied for AppliedRule {
+    // Held packets are on their way when the rules have gone; the delay line's
+    // device takes the kernel many times longer.
+    fn lift(&mut self) -> Result<bool, StepError> {
+        nothing_or(&self.end_rules()).map(|()| true)
+    }
+
     fn revert(&mut self) -> Result<(), StepError> {
-        let left = self.take_back();
-        if left.is_empty() {
-            return Ok(());
-        }
-        Err(StepError::new("taking back a network rule", anyhow::anyhow!(left.join("; "))))
+        nothing_or(&self.take_back())
     }
 
     fn observe(&mut self) -> Observation {

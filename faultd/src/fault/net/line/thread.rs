@@ -135,7 +135,8 @@ impl Worker {
             self.beat(now);
             self.obey();
             self.release(now);
-            if self.read() {
+            // A command that ends the thread has been heard, and wakes it no more.
+            if self.read() && !self.stopping {
                 self.wait();
             }
         }
