@@ -62,6 +62,12 @@ pub const RULE_PREFIXES: usize = 8;
 /// Entries of one distribution table.
 pub const DISTRIBUTION_LEN: u32 = 4096;
 
+/// A distribution table, in units of jitter; see [`DISTRIBUTION_SHIFT`].
+pub type Distribution = [i32; DISTRIBUTION_LEN as usize];
+
+/// How many tables there are: uniform needs none.
+pub const DISTRIBUTIONS: u32 = 3;
+
 /// Distribution tables hold units of jitter as fixed point with this many
 /// fraction bits: jitter ≤ 2^36 ns and table values < 2^5 leave the product
 /// inside an i64.

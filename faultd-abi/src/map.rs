@@ -30,7 +30,7 @@ pub const SOCK_TAG: &str = "SOCK_TAG";
 pub const FRAGMENTS: &str = "FRAGMENTS";
 /// Presence (u32) by [`crate::ExemptKey`].
 pub const EXEMPT: &str = "EXEMPT";
-/// The distribution tables (i32), one after the other.
+/// [`crate::Distribution`] by `DISTRIBUTION_*` value, from normal on.
 pub const DISTRIBUTIONS: &str = "DISTRIBUTIONS";
 /// Boot-time nanosecond (u64) at which the delay line last was alive.
 pub const LINE_HEARTBEAT: &str = "LINE_HEARTBEAT";

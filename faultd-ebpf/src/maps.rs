@@ -80,7 +80,7 @@ pub static FRAGMENTS: LruHashMap<abi::FragmentKey, abi::Ports> =
 pub static EXEMPT: HashMap<abi::ExemptKey, u32> = sparse(4096);
 
 #[map]
-pub static DISTRIBUTIONS: Array<i32> = Array::with_max_entries(3 * abi::DISTRIBUTION_LEN, 0);
+pub static DISTRIBUTIONS: Array<abi::Distribution> = Array::with_max_entries(abi::DISTRIBUTIONS, 0);
 
 #[map]
 pub static LINE_HEARTBEAT: Array<u64> = Array::with_max_entries(1, 0);

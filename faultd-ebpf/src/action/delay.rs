@@ -68,8 +68,8 @@ fn sample(delay: &Delay, bits: u64) -> u64 {
         ns - jitter + ((fraction * 2 * jitter) >> UNIFORM_BITS)
     } else {
         let entry = (bits >> (32 - TABLE_BITS)) as u32 & (DISTRIBUTION_LEN - 1);
-        let table = (delay.distribution - 1) * DISTRIBUTION_LEN;
-        let units = DISTRIBUTIONS.get(table + entry).map_or(0, |units| i64::from(*units));
+        let table = DISTRIBUTIONS.get(delay.distribution - 1);
+        let units = table.map_or(0, |table| i64::from(table[entry as usize]));
         ns + ((jitter * units) >> DISTRIBUTION_SHIFT)
     };
     if drawn < 0 { 0 } else { drawn as u64 }

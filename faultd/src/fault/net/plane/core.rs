@@ -106,9 +106,7 @@ impl Core {
         rule.flags |= flag;
         let at = u32::from(slot);
         self.maps.state.set(at, RuleState::default(), 0)?;
-        let cpus = aya::util::nr_cpus()
-            .map_err(|(what, source)| PlaneError::Host { what: what.to_owned(), source })?;
-        let zeros = aya::maps::PerCpuValues::try_from(vec![Counters::default(); cpus])
+        let zeros = aya::maps::PerCpuValues::try_from(vec![Counters::default(); self.maps.cpus])
             .map_err(|source| PlaneError::Host { what: "per-CPU counters".to_owned(), source })?;
         self.maps.counters.set(at, zeros, 0)?;
         self.maps.rules.set(at, rule, 0)?;

@@ -7,7 +7,7 @@
 
 use std::sync::OnceLock;
 
-use faultd_abi::{DISTRIBUTION_LEN, DISTRIBUTION_SHIFT};
+use faultd_abi::{DISTRIBUTION_LEN, DISTRIBUTION_SHIFT, DISTRIBUTIONS, Distribution as Table};
 use faultd_api::Distribution;
 use statrs::distribution::{ContinuousCDF, Normal};
 
@@ -16,9 +16,6 @@ const PARETO_SHAPE: f64 = 3.0;
 
 /// Weight of the normal part in `paretonormal`.
 const NORMAL_WEIGHT: f64 = 0.25;
-
-/// One table.
-pub type Table = Vec<i32>;
 
 /// The quantile function behind a table, in units of the jitter; `None` for
 /// uniform, which needs no table.
@@ -32,17 +29,15 @@ pub fn quantiles(shape: Distribution) -> Option<fn(f64) -> f64> {
 }
 
 /// The tables, in the order of the `DISTRIBUTION_*` values from normal on.
-pub fn tables() -> &'static [Table; 3] {
-    static TABLES: OnceLock<[Table; 3]> = OnceLock::new();
-    TABLES.get_or_init(|| [table(normal), table(pareto), table(paretonormal)])
+pub fn tables() -> &'static [Table; DISTRIBUTIONS as usize] {
+    static TABLES: OnceLock<Box<[Table; DISTRIBUTIONS as usize]>> = OnceLock::new();
+    TABLES.get_or_init(|| Box::new([table(normal), table(pareto), table(paretonormal)]))
 }
 
 fn table(quantile: impl Fn(f64) -> f64) -> Table {
     let len = f64::from(DISTRIBUTION_LEN);
     let one = f64::from(1_u32 << DISTRIBUTION_SHIFT);
-    (0..DISTRIBUTION_LEN)
-        .map(|i| (quantile((f64::from(i) + 0.5) / len) * one).round() as i32)
-        .collect()
+    std::array::from_fn(|i| (quantile((i as f64 + 0.5) / len) * one).round() as i32)
 }
 
 /// The standard normal distribution.

@@ -8,7 +8,8 @@ use aya::{
     programs::{CgroupSkb, CgroupSock, ProgramError, RawTracePoint, SchedClassifier},
 };
 use faultd_abi::{
-    Address, Config, Counters, ExemptKey, Head, Node, Origins, PrefixEntry, Rule, RuleState, map,
+    Address, Config, Counters, Distribution, ExemptKey, Head, Node, Origins, PrefixEntry, Rule,
+    RuleState, map,
 };
 
 use super::distributions;
@@ -45,6 +46,15 @@ pub enum LoadError {
         /// What is wrong.
         #[source]
         source: MapError,
+    },
+    /// Nobody says how many CPUs there may be.
+    #[error("{path}: {source}")]
+    Cpus {
+        /// The file that should.
+        path: &'static str,
+        /// What is wrong.
+        #[source]
+        source: std::io::Error,
     },
     /// The object named in the environment cannot be read.
     #[error("{OBJECT_ENV} {path}: {source}")]
@@ -104,6 +114,8 @@ pub struct Maps {
     pub state: ArrayMap<RuleState>,
     /// Their counts.
     pub counters: PerCpuArray<MapData, Counters>,
+    /// How many CPUs those are kept for.
+    pub cpus: usize,
     /// Index: list nodes.
     pub nodes: ArrayMap<Node>,
     /// Index: by port.
@@ -237,6 +249,8 @@ impl Maps {
             rules: take(ebpf, map::RULES)?,
             state: take(ebpf, map::STATE)?,
             counters: take(ebpf, map::COUNTERS)?,
+            cpus: aya::util::nr_cpus()
+                .map_err(|(path, source)| LoadError::Cpus { path, source })?,
             nodes: take(ebpf, map::NODES)?,
             port_heads: take(ebpf, map::PORT_HEADS)?,
             cgroup_heads: take(ebpf, map::CGROUP_HEADS)?,
@@ -262,9 +276,9 @@ where
     T::try_from(map).map_err(|source| LoadError::Map { name, source })
 }
 
-fn fill_distributions(mut map: ArrayMap<i32>) -> Result<(), LoadError> {
-    for (index, value) in (0_u32..).zip(distributions::tables().iter().flatten()) {
-        map.set(index, value, 0)
+fn fill_distributions(mut map: ArrayMap<Distribution>) -> Result<(), LoadError> {
+    for (index, table) in (0_u32..).zip(distributions::tables()) {
+        map.set(index, table, 0)
             .map_err(|source| LoadError::Map { name: map::DISTRIBUTIONS, source })?;
     }
     Ok(())

@@ -14,7 +14,7 @@ use crate::{
     engine::journal::Journal,
     host::{
         netns::Netns,
-        test_support::{private_netns, skipped},
+        test_support::{private_netns, set_up, skipped},
     },
 };
 
@@ -48,6 +48,11 @@ impl Bench {
         let (journal, _) = Journal::open(state.path()).unwrap();
         let plane = Plane::load(&netns, &journal, options).unwrap();
         Some(Self { netns, plane, journal, _state: state })
+    }
+
+    /// Lets traffic through loopback.
+    pub fn up(&self) {
+        set_up(&self.netns, "lo");
     }
 
     /// Runs the egress classifier on a packet, as if it left by loopback. There

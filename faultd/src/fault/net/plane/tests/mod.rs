@@ -5,7 +5,7 @@
 mod actions;
 mod attach;
 mod cost;
-mod harness;
+pub(super) mod harness;
 mod holding;
 mod matching;
 mod owners;
