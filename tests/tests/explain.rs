@@ -41,6 +41,26 @@ fn explain_names_what_a_flow_meets_and_nothing_else() {
 }
 
 #[test]
+fn the_effect_says_which_part_of_a_flow_it_is_about() {
+    let world = World::new();
+    world.inject("latency --ms 20 --port 8000-8009 --direction both --for 60s");
+    world.inject("loss --percent 5 --port 8000-8099 --for 60s");
+    let effect = |target: &str| {
+        let explained = world.ctl(&format!("--json explain {target}")).json();
+        explained["effect"].as_str().unwrap_or_default().to_owned()
+    };
+    assert_eq!(
+        effect("--port 8000-8099"),
+        "holds packets for 20 ms, only --port 8000-8009 (10 of 100 ports); \
+         drops 5% of the packets, only packets that leave"
+    );
+    assert_eq!(
+        effect("--port 8001 --direction egress"),
+        "holds packets for 20 ms; drops 5% of the packets"
+    );
+}
+
+#[test]
 fn losses_compose_as_independent_chances() {
     let world = World::new();
     let receiver = receiver("127.0.0.1:0");

@@ -285,7 +285,7 @@ impl Engine {
         }
         let effect = match rules.as_slice() {
             [] => "no active fault meets it".to_owned(),
-            rules => rules.iter().map(|r| r.effect.as_str()).collect::<Vec<_>>().join("; "),
+            rules => rules.iter().map(effect_in_part).collect::<Vec<_>>().join("; "),
         };
         Explain { target: query.clone(), rules, effect }
     }
@@ -336,6 +336,14 @@ impl Engine {
 
     fn push(&self, job: Job) -> Result<(), EngineError> {
         self.0.queue.push(job).map_err(|_| EngineError::Stopping)
+    }
+}
+
+/// `holds packets for 20 ms, only packets that leave`.
+fn effect_in_part(rule: &ExplainRule) -> String {
+    match rule.covers.as_str() {
+        "all" => rule.effect.clone(),
+        part => format!("{}, {part}", rule.effect),
     }
 }
 

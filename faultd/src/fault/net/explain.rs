@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use faultd_api::{Direction, PortSet, Target};
+use faultd_api::{Direction, PortRange, PortSet, Target};
 use ipnet::IpNet;
 
 /// How much of what was asked about a field covers.
@@ -18,6 +18,8 @@ enum Cover {
     All,
     /// A part, in words.
     Part(String),
+    /// All but a part, in words.
+    But(String),
 }
 
 /// What of `query` a fault with `target` covers: `all`, or which part; `None`
@@ -31,7 +33,7 @@ pub fn covers(
     default_direction: Direction,
     owned: impl FnOnce() -> Option<bool>,
 ) -> Option<String> {
-    let mut parts = Vec::new();
+    let (mut parts, mut exceptions) = (Vec::new(), Vec::new());
     let fields = [
         names("--dev", &target.dev, &query.dev),
         direction(target.direction.unwrap_or(default_direction), query.direction),
@@ -48,12 +50,16 @@ pub fn covers(
             Cover::None => return None,
             Cover::All => {}
             Cover::Part(words) => parts.push(words),
+            Cover::But(words) => exceptions.push(words),
         }
     }
-    if parts.is_empty() {
-        return Some("all".to_owned());
-    }
-    Some(format!("only {}", parts.join(", ")))
+    let (parts, exceptions) = (parts.join(", "), exceptions.join(", "));
+    Some(match (parts.is_empty(), exceptions.is_empty()) {
+        (true, true) => "all".to_owned(),
+        (false, true) => format!("only {parts}"),
+        (true, false) => format!("all but {exceptions}"),
+        (false, false) => format!("only {parts}, but not {exceptions}"),
+    })
 }
 
 fn as_slice(value: &Option<String>) -> &[String] {
@@ -108,10 +114,10 @@ fn port_field(option: &str, fault: Option<&PortSet>, asked: &[Option<&PortSet>])
     if asked.iter().any(|set| within(set, fault)) {
         return Cover::All;
     }
-    if asked.iter().any(|set| overlap(set, fault)) {
-        return Cover::Part(format!("{option} {fault}"));
+    match asked.iter().copied().map(|set| (shared(set, fault), count(set))).max() {
+        Some((met @ 1.., all)) => Cover::Part(format!("{option} {fault} ({met} of {all} ports)")),
+        _ => Cover::None,
     }
-    Cover::None
 }
 
 fn ports(target: &Target, query: &Target) -> Cover {
@@ -150,6 +156,8 @@ fn both(a: Cover, b: Cover) -> Cover {
         (Cover::None, _) | (_, Cover::None) => Cover::None,
         (Cover::All, other) | (other, Cover::All) => other,
         (Cover::Part(a), Cover::Part(b)) => Cover::Part(format!("{a}, {b}")),
+        // No option that names ports excludes any.
+        (but, _) => but,
     }
 }
 
@@ -157,8 +165,18 @@ fn within(inner: &PortSet, outer: &PortSet) -> bool {
     inner.ranges().iter().all(|i| outer.ranges().iter().any(|o| o.low <= i.low && i.high <= o.high))
 }
 
-fn overlap(a: &PortSet, b: &PortSet) -> bool {
-    a.ranges().iter().any(|x| b.ranges().iter().any(|y| x.low <= y.high && y.low <= x.high))
+fn count(set: &PortSet) -> u32 {
+    set.ranges().iter().map(|r| u32::from(r.high) - u32::from(r.low) + 1).sum()
+}
+
+/// How many ports two sets have in common.
+fn shared(a: &PortSet, b: &PortSet) -> u32 {
+    let pairs = a.ranges().iter().flat_map(|x| b.ranges().iter().map(move |y| (x, y)));
+    let common = |(x, y): (&PortRange, &PortRange)| {
+        let (low, high) = (x.low.max(y.low), x.high.min(y.high));
+        (u32::from(high) + 1).saturating_sub(low.into())
+    };
+    pairs.map(common).sum()
 }
 
 fn networks(texts: &[String]) -> Vec<IpNet> {
@@ -200,7 +218,7 @@ fn excluded_ports(target: &Target, query: &Target) -> Cover {
     if asked.iter().any(|set| set.as_ref().is_some_and(|set| within(set, except))) {
         return Cover::None;
     }
-    Cover::Part(format!("not ports {except}"))
+    Cover::But(format!("ports {except}"))
 }
 
 fn excluded_remotes(except: &[String], query: &[String]) -> Cover {
@@ -218,7 +236,7 @@ fn excluded_remotes(except: &[String], query: &[String]) -> Cover {
     {
         return Cover::All;
     }
-    Cover::Part(format!("not {}", except.join(",")))
+    Cover::But(except.join(","))
 }
 
 fn processes(target: &Target, query: &Target, owned: impl FnOnce() -> Option<bool>) -> Cover {
@@ -277,7 +295,12 @@ mod tests {
         let one = |p| Target { port: port(p), ..Target::default() };
         assert_eq!(ask(&fault, &one("8080")).as_deref(), Some("all"));
         assert_eq!(ask(&fault, &one("9090")), None);
-        assert_eq!(ask(&fault, &one("8000-9000")).as_deref(), Some("only --port 8080"));
+        let part = "only --port 8080 (1 of 1001 ports)";
+        assert_eq!(ask(&fault, &one("8000-9000")).as_deref(), Some(part));
+        let wide = Target { port: port("1-10,60000-65535"), ..Target::default() };
+        let part = "only --port 1-10,60000-65535 (540 of 1506 ports)";
+        assert_eq!(ask(&wide, &one("5,64030-65534")).as_deref(), Some("all"));
+        assert_eq!(ask(&wide, &one("1-5,59999-60534,100-1064")).as_deref(), Some(part));
         assert_eq!(ask(&fault, &Target::default()).as_deref(), Some("only --port 8080"));
         let remote = Target { remote_port: port("8080"), ..Target::default() };
         assert_eq!(ask(&fault, &remote).as_deref(), Some("all"));
@@ -307,6 +330,11 @@ mod tests {
         let fault = Target { except_port: port("22"), ..Target::default() };
         let ssh = Target { port: port("22"), ..Target::default() };
         assert_eq!(ask(&fault, &ssh), None);
+        assert_eq!(ask(&fault, &Target::default()).as_deref(), Some("all but ports 22"));
+        let fault =
+            Target { dev: vec!["eth0".into()], except_remote: vec!["10.0.0.7".into()], ..fault };
+        let part = "only --dev eth0, but not ports 22, 10.0.0.7";
+        assert_eq!(ask(&fault, &Target::default()).as_deref(), Some(part));
     }
 
     #[test]

@@ -69,7 +69,7 @@ fn words(params: &LossParams) -> String {
         return format!("drops packets by the Gilbert-Elliott model {model}");
     }
     if let Some(every) = params.every {
-        return format!("drops every {every}. packet");
+        return format!("drops one packet in {every}");
     }
     format!("drops {}% of the packets", params.percent.unwrap_or_default())
 }
