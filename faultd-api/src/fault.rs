@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{DEFAULT_FOR, Hits, Invalid, Kind, Params, Span, Target};
+use crate::{DEFAULT_FOR, Hits, Invalid, Kind, Params, Span, Target, unique};
 
 /// The body of `POST /v1/faults` and `POST /v1/plan` as it stands on the wire.
 ///
@@ -17,7 +17,7 @@ pub struct RawRequest {
     /// Which fault.
     pub kind: Kind,
     /// Its parameters; see the schema of the kind.
-    #[serde(default = "empty_object")]
+    #[serde(default = "empty_object", deserialize_with = "unique::value")]
     pub params: serde_json::Value,
     /// What it hits.
     #[serde(default)]

@@ -22,6 +22,7 @@ mod problem;
 mod query;
 mod report;
 mod target;
+mod unique;
 
 #[cfg(feature = "client")]
 pub mod client;

@@ -86,6 +86,8 @@ fn mistakes_are_refused_with_their_line() {
         ("[protect]\nports = [70000]", "line 2"),
         ("[[allow]]\nusers = [\"root\"]\nmax_duration = \"60days\"", "at most 30days"),
         ("this is not toml", "line 1"),
+        ("[limits]\nmax_active = 3\nmax_active = 4", "duplicate key"),
+        ("[limits]\nmax_active = 3\n[limits]\nmax_active = 4", "line 3"),
     ] {
         let error = Config::parse(text).unwrap_err();
         assert!(error.contains(expect), "{text:?}: {error}");
