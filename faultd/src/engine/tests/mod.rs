@@ -127,13 +127,14 @@ async fn a_dry_run_changes_nothing() {
 #[tokio::test]
 async fn a_fault_ends_at_its_time_counted_from_acceptance() {
     let bench = Bench::new();
-    let asked = ask("x", 300);
-    let deadline = asked.accepted.boot_ns + 300_000_000;
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    // The time before it comes into force counts, however busy the machine is.
+    let asked = ask("x", 2500);
+    let deadline = asked.accepted.boot_ns + 2_500_000_000;
+    tokio::time::sleep(Duration::from_millis(1000)).await;
     let fault = bench.engine.inject(asked).await.unwrap();
-    let fault = until_ended(&bench, &fault.id, 2000).await;
+    let fault = until_ended(&bench, &fault.id, 5000).await;
     let late = clock::boot_ns().saturating_sub(deadline);
-    assert!(late > 0 && late < 100_000_000, "{late} ns after its time");
+    assert!(late > 0 && late < 900_000_000, "{late} ns after its time");
     assert_eq!(fault.end_reason, Some(EndReason::Expired));
     assert_eq!(fault.counters.matched, 30, "the last look counts");
 }
@@ -151,16 +152,16 @@ async fn a_fault_whose_time_is_up_before_it_starts_never_starts() {
 async fn a_lease_holds_while_it_is_confirmed() {
     let bench = Bench::new();
     let mut asked = ask("x", 60_000);
-    asked.request.lease = Some(Span::from(Duration::from_millis(200)));
+    asked.request.lease = Some(Span::from(Duration::from_millis(1000)));
     let id = bench.engine.inject(asked).await.unwrap().id;
     for _ in 0..4 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
         bench.engine.confirm(&id, &Actor::daemon()).unwrap();
     }
     let start = Instant::now();
-    let fault = until_ended(&bench, &id, 2000).await;
+    let fault = until_ended(&bench, &id, 5000).await;
     assert_eq!(fault.end_reason, Some(EndReason::LeaseLost));
-    assert!(start.elapsed() > Duration::from_millis(150), "{:?}", start.elapsed());
+    assert!(start.elapsed() > Duration::from_millis(700), "{:?}", start.elapsed());
     let again = bench.engine.confirm(&id, &Actor::daemon());
     assert!(matches!(again, Err(EngineError::Over(_))));
     let none = bench.engine.inject(ask("x", 60_000)).await.unwrap().id;
@@ -174,12 +175,12 @@ async fn a_lease_holds_while_it_is_confirmed() {
 #[tokio::test]
 async fn a_lease_never_outlives_the_fault() {
     let bench = Bench::new();
-    let mut asked = ask("x", 300);
-    asked.request.lease = Some(Span::from(Duration::from_millis(250)));
+    let mut asked = ask("x", 2000);
+    asked.request.lease = Some(Span::from(Duration::from_millis(1900)));
     let id = bench.engine.inject(asked).await.unwrap().id;
-    tokio::time::sleep(Duration::from_millis(150)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
     bench.engine.confirm(&id, &Actor::daemon()).unwrap();
-    assert_eq!(until_ended(&bench, &id, 1000).await.end_reason, Some(EndReason::Expired));
+    assert_eq!(until_ended(&bench, &id, 5000).await.end_reason, Some(EndReason::Expired));
 }
 
 #[tokio::test]
