@@ -1,9 +1,17 @@
 //! `cargo xtask lint`: formatting, clippy, the eBPF programs on their own, and the repository's
 //! rules.
 
-use anyhow::{Context, Result};
+use std::{fs, process::Command};
 
-use crate::{binaries::cargo, cmd::run, paths::Paths, tidy, toolchain::Toolchain};
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    binaries::cargo,
+    cmd::{find_program, output, run},
+    paths::Paths,
+    tidy,
+    toolchain::Toolchain,
+};
 
 /// Runs every check and reports the first that fails.
 ///
@@ -18,7 +26,29 @@ pub fn lint(paths: &Paths) -> Result<()> {
     let clippy = ["clippy", "--quiet", "--all-targets", "--features", "faultd/failpoints"];
     run(cargo(paths).args(clippy).args(["--", "-Dwarnings"]))?;
     step("eBPF programs");
-    ebpf(paths)
+    ebpf(paths)?;
+    service(paths)
+}
+
+/// The systemd unit, by systemd's own judgement where there is one.
+fn service(paths: &Paths) -> Result<()> {
+    let Some(analyze) = find_program("systemd-analyze") else {
+        step("systemd unit: left out, there is no systemd-analyze");
+        return Ok(());
+    };
+    step("systemd unit");
+    let text = fs::read_to_string(paths.root.join("packaging/faultd.service"))?;
+    let dir = tempfile::tempdir()?;
+    let unit = dir.path().join("faultd.service");
+    // The program need not be installed; another stands in.
+    fs::write(&unit, text.replace("/usr/sbin/faultd", "/bin/true"))?;
+    let output = output(Command::new(analyze).args(["verify", "--man=no"]).arg(&unit))?;
+    // What it does not understand is a warning, and ends with 0.
+    let said = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() || said.contains("faultd.service") {
+        bail!("packaging/faultd.service: {}", said.trim_end());
+    }
+    Ok(())
 }
 
 /// The eBPF crate builds for another target with another compiler, which may lack clippy.
