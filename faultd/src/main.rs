@@ -11,9 +11,14 @@ use faultd::{
     logging::{self, LogFormat},
 };
 
+const AFTER_HELP: &str = "\
+Environment:
+  FAULTD_LOG  What is logged: info (as without it), debug, faultd::engine=trace, …;
+              faultd::bpf=debug tells what the programs in the kernel do to each packet";
+
 /// Host-level fault injection daemon
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version, args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
 struct Args {
     /// Unix socket to listen on
     #[arg(long, value_name = "PATH", default_value = faultd_api::DEFAULT_SOCKET)]

@@ -1,6 +1,6 @@
 //! The daemon as a service: what it tells systemd, and what it logs.
 
-use std::{os::unix::net::UnixDatagram, time::Duration};
+use std::{io, os::unix::net::UnixDatagram, time::Duration};
 
 use faultd_tests::{World, daemon::Home, eventually, slowly, traffic::sender_to};
 use tempfile::TempDir;
@@ -12,11 +12,11 @@ struct Manager {
 }
 
 impl Manager {
-    fn new() -> Self {
-        let dir = TempDir::with_prefix("faultd-test-notify-").unwrap();
-        let socket = UnixDatagram::bind(dir.path().join("notify")).unwrap();
-        socket.set_read_timeout(Some(slowly(Duration::from_secs(5)))).unwrap();
-        Self { dir, socket }
+    fn new() -> io::Result<Self> {
+        let dir = TempDir::with_prefix("faultd-test-notify-")?;
+        let socket = UnixDatagram::bind(dir.path().join("notify"))?;
+        socket.set_read_timeout(Some(slowly(Duration::from_secs(5))))?;
+        Ok(Self { dir, socket })
     }
 
     fn path(&self) -> String {
@@ -24,33 +24,29 @@ impl Manager {
     }
 
     /// What it is told next.
-    fn hears(&self) -> String {
+    fn hears(&self) -> io::Result<String> {
         let mut buffer = [0; 4096];
-        let size = self.socket.recv(&mut buffer).expect("a notification");
-        String::from_utf8_lossy(&buffer[..size]).trim().to_owned()
-    }
-
-    fn hears_nothing_more(&self) -> bool {
-        self.socket.set_nonblocking(true).unwrap();
-        self.socket.recv(&mut [0; 4096]).is_err()
+        let size = self.socket.recv(&mut buffer)?;
+        Ok(String::from_utf8_lossy(&buffer[..size]).trim().to_owned())
     }
 }
 
 #[test]
 fn systemd_hears_when_it_is_ready_and_when_it_stops() {
-    let manager = Manager::new();
+    let manager = Manager::new().unwrap();
     let mut world = World::build(false, Home::new(), &[("NOTIFY_SOCKET", &manager.path())]);
-    assert_eq!(manager.hears(), "READY=1");
+    assert_eq!(manager.hears().unwrap(), "READY=1");
     // Ready means that the socket answers.
     world.inject("latency --ms 5 --port 9 --for 60s");
     assert!(world.take_daemon().stop().success());
-    assert_eq!(manager.hears(), "STOPPING=1");
-    assert!(manager.hears_nothing_more(), "the guardian keeps silent");
+    assert_eq!(manager.hears().unwrap(), "STOPPING=1");
+    manager.socket.set_nonblocking(true).unwrap();
+    assert!(manager.hears().is_err(), "the guardian keeps silent");
 }
 
 #[test]
 fn a_manager_that_is_gone_keeps_nobody_from_working() {
-    let path = Manager::new().path();
+    let path = Manager::new().unwrap().path();
     let world = World::build(false, Home::new(), &[("NOTIFY_SOCKET", &path)]);
     world.inject("partition --port 9 --for 60s");
     assert!(world.home().log().contains("telling systemd"), "{}", world.home().log());

@@ -92,7 +92,7 @@ pub struct Catalogue {
 /// # Errors
 /// When something that every fault needs cannot be had.
 pub fn registry(_config: &Config, journal: &Journal) -> anyhow::Result<Catalogue> {
-    let log = tracing::enabled!(tracing::Level::DEBUG);
+    let log = tracing::enabled!(target: net::LOG_TARGET, tracing::Level::DEBUG);
     let net = Net::start(journal, LoadOptions { log, ..LoadOptions::default() })?;
     probe::warm_up();
     let kinds: Vec<Box<dyn FaultKind>> = vec![

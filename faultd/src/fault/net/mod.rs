@@ -21,5 +21,5 @@ pub use latency::Latency;
 pub use loss::Loss;
 pub use marks::MARKS;
 pub use partition::Partition;
-pub use plane::LoadOptions;
+pub use plane::{LOG_TARGET, LoadOptions};
 pub use space::{Net, NetError};

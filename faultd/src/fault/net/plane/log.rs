@@ -15,6 +15,9 @@ use nix::{
 
 use super::PlaneError;
 
+/// Under what name the programs' words appear in the daemon's log.
+pub const LOG_TARGET: &str = "faultd::bpf";
+
 /// Reads the log until it is dropped. Its thread sleeps while there is none.
 pub struct LogReader {
     stop: Arc<EventFd>,
@@ -78,7 +81,7 @@ impl ::log::Log for Forward {
     }
 
     fn log(&self, record: &::log::Record<'_>) {
-        tracing::debug!(target: "faultd::bpf", "{}", record.args());
+        tracing::debug!(target: LOG_TARGET, "{}", record.args());
     }
 
     fn flush(&self) {}

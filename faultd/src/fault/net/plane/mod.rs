@@ -46,6 +46,7 @@ pub use distributions::quantiles;
 pub use error::PlaneError;
 pub use faultd_abi::Counters;
 pub use line::{DelayLine, LineRefused, Way};
+pub use log::LOG_TARGET;
 pub use object::{LoadError, LoadOptions, program};
 pub use spec::{Action, Flow, Hooks, Loss, RuleSpec, Scope, Via};
 
