@@ -42,7 +42,7 @@ pub use problem::Problem;
 pub use query::{EventsQuery, ListQuery};
 pub use report::{
     BackendStatus, Capabilities, Event, EventKind, Explain, ExplainRule, FaultList, Health,
-    HitProcess, HitSocket, Hits, KindCapability, Plan, PlanStep, Support,
+    HitProcess, HitSocket, Hits, KindCapability, Leftover, Plan, PlanStep, Support,
 };
 pub use target::{Direction, Proto, Target};
 

@@ -120,6 +120,20 @@ pub struct Capabilities {
     pub kinds: Vec<KindCapability>,
     /// Host facts that backends build on (`tcx`, `tun`, `fq`, …).
     pub features: Vec<BackendStatus>,
+    /// What dead daemons left on this host.
+    #[serde(default)]
+    pub left_behind: Vec<Leftover>,
+}
+
+/// Something that a dead daemon left on this host and that nothing will take
+/// back by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Leftover {
+    /// What it is and where.
+    pub what: String,
+    /// The command that removes it; absent for what goes with something else
+    /// that was left.
+    pub remove: Option<String>,
 }
 
 /// What one kind can use on this host.

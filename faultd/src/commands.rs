@@ -7,7 +7,9 @@ use std::{
     process::ExitCode,
 };
 
-use crate::{config::Config, engine::recover, fault, host::residue};
+use faultd_api::Leftover;
+
+use crate::{config::Config, engine::recover, leftovers};
 
 /// `faultd recover`: takes back what a dead daemon left, and says what.
 ///
@@ -33,9 +35,10 @@ pub fn recover(state_dir: &Path) -> anyhow::Result<ExitCode> {
 /// host was before.
 fn tell_orphans() {
     // Without root there is nothing to see, nor was anything undone.
-    let Ok(traces) = residue::traces(&fault::net::MARKS) else { return };
-    for orphan in residue::orphans(&traces) {
-        let _ = writeln!(io::stderr(), "faultd: left behind, and in no journal: {orphan}");
+    for Leftover { what, remove } in leftovers::find().unwrap_or_default() {
+        let how = remove.map(|command| format!("; remove it with `{command}`"));
+        let how = how.unwrap_or_default();
+        let _ = writeln!(io::stderr(), "faultd: left behind by a dead daemon: {what}{how}");
     }
 }
 

@@ -13,6 +13,7 @@ use std::{
 };
 
 use anyhow::Context;
+use faultd_api::Leftover;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,7 +28,7 @@ use crate::{
         journal::{Journal, ReplayReport},
         state_dir::StateDir,
     },
-    fault,
+    fault, leftovers,
 };
 
 /// Threads that plan end when there was nothing to plan for this long.
@@ -93,6 +94,7 @@ async fn serve(
     let engine = Engine::start(Parts {
         kinds: catalogue.kinds,
         features: catalogue.features,
+        left_behind: Box::new(left_behind),
         journal,
         audit,
         protected: config.protected(),
@@ -115,6 +117,13 @@ async fn serve(
     server.stop().await;
     guardian.dismiss();
     Ok(())
+}
+
+fn left_behind() -> Vec<Leftover> {
+    leftovers::find().unwrap_or_else(|e| {
+        tracing::warn!("looking for what dead daemons left: {e}");
+        Vec::new()
+    })
 }
 
 /// Says that the daemon is ready, to people, scripts and systemd.

@@ -7,4 +7,5 @@ pub mod daemon;
 pub mod engine;
 pub mod fault;
 pub mod host;
+pub mod leftovers;
 pub mod logging;

@@ -1,9 +1,7 @@
 //! What a dead daemon left is found by `doctor` and by `faultd recover`, which
 //! also say how to remove it.
 
-use std::process::Command;
-
-use faultd_tests::{Outcome, World, command::run, daemon::Home, process::signal, vm_only};
+use faultd_tests::{World, command::run, daemon::Home, process::signal, vm_only};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -15,12 +13,6 @@ fn left_on(world: &World, device: &str) -> Vec<Value> {
     all.into_iter().filter(is_there).collect()
 }
 
-fn shell(command: &str) {
-    let mut words = command.split_whitespace();
-    let mut program = Command::new(words.next().unwrap());
-    Outcome::of(program.args(words)).ok();
-}
-
 #[test]
 fn a_queue_that_no_journal_names_is_shown_with_the_command_that_removes_it() {
     let mut world = World::without_daemon();
@@ -29,14 +21,7 @@ fn a_queue_that_no_journal_names_is_shown_with_the_command_that_removes_it() {
     world.restart();
     assert!(left_on(&world, "fdleft0").is_empty());
     // The handle that faultd gives to its root qdiscs, and nobody else.
-    let mut tc = Command::new("tc");
-    let added =
-        tc.args("qdisc add dev fdleft0 root handle fa17: prio".split(' ')).output().unwrap();
-    if !added.status.success() {
-        run("ip link delete fdleft0");
-        world.forget_snapshot();
-        vm_only!("no prio here: {}", String::from_utf8_lossy(&added.stderr));
-    }
+    run("tc qdisc add dev fdleft0 root handle fa17: pfifo");
     let found = left_on(&world, "fdleft0");
     assert_eq!(found.len(), 1, "{found:?}");
     let remove = found[0]["remove"].as_str().unwrap().to_owned();
@@ -45,7 +30,7 @@ fn a_queue_that_no_journal_names_is_shown_with_the_command_that_removes_it() {
     // `faultd recover` knows no more than that, and says as much.
     let recovered = Home::new().recover();
     assert!(recovered.stderr.contains(&remove), "{recovered:?}");
-    shell(&remove);
+    run(&remove);
     assert!(left_on(&world, "fdleft0").is_empty());
     world.assert_clean();
     run("ip link delete fdleft0");

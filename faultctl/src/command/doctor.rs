@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use faultd_api::{
-    BackendStatus, Capabilities, Health, Kind, Support,
+    BackendStatus, Capabilities, Health, Kind, Leftover, Support,
     client::{Client, ClientError},
 };
 use serde::Serialize;
@@ -53,6 +53,7 @@ pub fn run(cx: &mut Context, kind: Option<Kind>) -> Result<(), Failure> {
         cx.out.line("")?;
         cx.out.table(&features("FEATURE", &capabilities.features))?;
     }
+    left_behind(cx, &capabilities.left_behind)?;
     cx.out.flush()?;
     verdict
 }
@@ -103,6 +104,21 @@ fn daemon(cx: &mut Context, health: &Health) -> Result<(), Failure> {
         cx.out.line(format!("  {problem}"))?;
     }
     Ok(())
+}
+
+/// What dead daemons left, and the commands that remove it.
+fn left_behind(cx: &mut Context, found: &[Leftover]) -> Result<(), Failure> {
+    if found.is_empty() {
+        return Ok(());
+    }
+    cx.out.line("")?;
+    let columns = ["LEFT BY A DEAD DAEMON", "REMOVE IT WITH"].map(|name| (name, Align::Left));
+    let mut table = Table::with_heading(&columns);
+    for thing in found {
+        let remove = thing.remove.as_deref().unwrap_or("(goes with what holds it)");
+        table.row([Cell::new(&thing.what, Tone::Warn), remove.into()]);
+    }
+    cx.out.table(&table)
 }
 
 fn answer(support: Support) -> Cell {
@@ -157,6 +173,8 @@ fn without_daemon(cx: &mut Context, failure: Failure) -> Result<(), Failure> {
     cx.out.line("The daemon probes what works, and it cannot be asked. Seen from here:")?;
     cx.out.line("")?;
     cx.out.table(&features("FEATURE", &host))?;
+    cx.out.line("")?;
+    cx.out.line("What a dead daemon left, `faultd recover` takes back, as does the next start.")?;
     cx.out.flush()?;
     Err(failure)
 }

@@ -183,6 +183,28 @@ fn doctor_fails_when_something_was_left_behind() {
 }
 
 #[test]
+fn doctor_shows_what_dead_daemons_left_and_how_to_remove_it() {
+    let left = json!({"left_behind": [
+        {"what": "root qdisc htb fa17: on eth0", "remove": "tc qdisc delete dev eth0 root"},
+        {"what": "BPF program x (held by nobody)", "remove": null}
+    ]});
+    let fake = Fake::new().on("GET /v1/capabilities", 200, &with(capabilities("yes"), left)).on(
+        "GET /v1/health",
+        200,
+        &health("ok", &json!([])),
+    );
+    let ran = fake.run(&["doctor"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let expected = "
+
+LEFT BY A DEAD DAEMON           REMOVE IT WITH
+root qdisc htb fa17: on eth0    tc qdisc delete dev eth0 root
+BPF program x (held by nobody)  (goes with what holds it)
+";
+    assert!(ran.stdout.ends_with(expected), "{}", ran.stdout);
+}
+
+#[test]
 fn version_tells_both() {
     let fake = Fake::new().on("GET /v1/health", 200, &health("ok", &json!([])));
     let client = env!("CARGO_PKG_VERSION");

@@ -36,7 +36,7 @@ use std::{
 
 use faultd_api::{
     BackendStatus, Capabilities, Event, Explain, ExplainRule, Fault, FaultRequest, KindCapability,
-    State, Target,
+    Leftover, State, Target,
 };
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, broadcast, oneshot};
@@ -62,6 +62,8 @@ pub struct Parts {
     pub kinds: Vec<Box<dyn FaultKind>>,
     /// Host facts that backends build on.
     pub features: Box<dyn Fn() -> Vec<BackendStatus> + Send + Sync>,
+    /// What dead daemons left.
+    pub left_behind: Box<dyn Fn() -> Vec<Leftover> + Send + Sync>,
     /// Where undos are written.
     pub journal: Journal,
     /// Where changes are written down.
@@ -77,6 +79,7 @@ pub struct Engine(Arc<Shared>);
 struct Shared {
     kinds: Vec<Box<dyn FaultKind>>,
     features: Box<dyn Fn() -> Vec<BackendStatus> + Send + Sync>,
+    left_behind: Box<dyn Fn() -> Vec<Leftover> + Send + Sync>,
     journal: Journal,
     audit: Audit,
     protected: Protected,
@@ -140,6 +143,7 @@ impl Engine {
         let shared = Arc::new(Shared {
             kinds: parts.kinds,
             features: parts.features,
+            left_behind: parts.left_behind,
             journal: parts.journal,
             audit: parts.audit,
             protected: parts.protected,
@@ -302,6 +306,7 @@ impl Engine {
                 .map(|k| KindCapability { kind: k.kind(), backends: k.backends() })
                 .collect(),
             features: (self.0.features)(),
+            left_behind: (self.0.left_behind)(),
         }
     }
 

@@ -92,6 +92,21 @@ impl Undo {
         self.attempt().map_err(|e| UndoError { what: self.to_string(), reason: e.to_string() })
     }
 
+    /// Whether both take back the same thing, whatever was there before.
+    pub fn is_about_the_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::RootQdisc { netns, ifindex, handle },
+                Self::RootQdisc { netns: n, ifindex: i, handle: h },
+            ) => netns.is_same(n) && (ifindex, handle) == (i, h),
+            (
+                Self::TcFilter { netns, ifindex, parent, priority, handle },
+                Self::TcFilter { netns: n, ifindex: i, parent: at, priority: p, handle: h },
+            ) => netns.is_same(n) && (ifindex, parent, priority, handle) == (i, at, p, h),
+            _ => self == other,
+        }
+    }
+
     fn attempt(&self) -> io::Result<()> {
         match self {
             Self::WriteFile { path, content } => {

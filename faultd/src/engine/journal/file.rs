@@ -90,6 +90,11 @@ impl JournalFile {
         }
     }
 
+    /// The journal in a file that was opened for reading, to look at.
+    pub(super) fn read_only(file: File) -> Self {
+        Self { file }
+    }
+
     /// Locks the file against other processes.
     ///
     /// # Errors

@@ -17,6 +17,7 @@
 //! and a reboot takes every effect of the kernel away anyway, which is why
 //! entries from another boot are dropped.
 
+mod claims;
 #[cfg(test)]
 mod crash_tests;
 mod failpoint;
@@ -33,6 +34,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+pub use claims::{abandoned, claimed};
 pub use file::JournalFile;
 pub use replay::{ReplayReport, Replayed, Which, replay};
 

@@ -195,6 +195,7 @@ fn start(dir: &Path, log: &Log) -> Engine {
     Engine::start(Parts {
         kinds: vec![Box::new(kind)],
         features: Box::new(Vec::new),
+        left_behind: Box::new(Vec::new),
         journal: Journal::open(dir).unwrap().0,
         audit: Audit::log_only(),
         protected: Protected { ports: vec![22], ..Protected::default() },

@@ -61,6 +61,12 @@ impl NetnsRef {
             .find_map(|fd| self.try_path(&fd))
     }
 
+    /// Whether both name the same namespace, wherever it was found.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let differ = matches!((self.cookie, other.cookie), (Some(a), Some(b)) if a != b);
+        self.ino == other.ino && !differ
+    }
+
     fn is(&self, netns: &Netns) -> bool {
         if netns.ino() != self.ino {
             return false;

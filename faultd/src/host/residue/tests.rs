@@ -5,8 +5,10 @@ use aya_obj::generated::{bpf_attach_type, bpf_prog_type};
 use super::*;
 use crate::host::{
     bpf::load_trivial,
+    netns::Netns,
     tc::{Handle, Htb, QdiscSpec, Tc},
     test_support::{add_veth_pair, private_netns, skipped},
+    undo::Undo,
 };
 
 const MARKS: Marks<'_> = Marks {
@@ -126,7 +128,13 @@ fn a_program_shows_who_holds_it() {
     let holders = bpf::holders();
     assert!(holders.get(&id).unwrap().contains(&std::process::id()));
 
-    let trace = Trace { what: "BPF program x".into(), holders: vec![7], can_be_held: true };
+    let trace = Trace {
+        what: "BPF program x".into(),
+        holders: vec![7],
+        can_be_held: true,
+        undo: None,
+        remove: None,
+    };
     assert_eq!(trace.to_string(), "BPF program x (held by process 7)");
     let orphan = Trace { holders: vec![], ..trace };
     assert_eq!(orphan.to_string(), "BPF program x (held by nobody)");
@@ -138,11 +146,23 @@ fn what_a_living_daemon_may_use_is_no_orphan() {
         what: what.into(),
         holders: holders.to_vec(),
         can_be_held,
+        undo: None,
+        remove: None,
     };
     let (held, left) = (trace("held", &[7], true), trace("left", &[], true));
-    let qdisc = trace("qdisc", &[], false);
-    let all = [held.clone(), left.clone(), qdisc.clone()];
-    assert_eq!(orphans(&all), [&left]);
-    assert_eq!(orphans(&[left.clone(), qdisc.clone()]), [&left, &qdisc]);
-    assert!(orphans(&[held]).is_empty());
+    let group = trace("group", &[], false);
+    let all = [held.clone(), left.clone(), group.clone()];
+    assert_eq!(orphans(&all, &[]), [&left]);
+    assert_eq!(orphans(&[left.clone(), group.clone()], &[]), [&left, &group]);
+    assert!(orphans(std::slice::from_ref(&held), &[]).is_empty());
+
+    let on = |ifindex| Undo::RootQdisc {
+        netns: Netns::current().unwrap().reference(),
+        ifindex,
+        handle: Handle::new(MARKS.qdisc_major, 0),
+    };
+    let qdisc = Trace { undo: Some(on(1)), ..trace("qdisc", &[], false) };
+    let all = [held, qdisc.clone()];
+    assert!(orphans(&all, &[on(2), on(1)]).is_empty(), "in a living daemon's journal");
+    assert_eq!(orphans(&all, &[on(2)]), [&qdisc], "in nobody's");
 }
