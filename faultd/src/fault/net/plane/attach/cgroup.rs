@@ -1,11 +1,7 @@
 //! The hooks at sockets, on the root of cgroup v2: links that go with their
 //! descriptor.
 
-use std::{
-    fs::{self, File},
-    io,
-    path::PathBuf,
-};
+use std::os::fd::OwnedFd;
 
 use aya::{
     Ebpf,
@@ -16,11 +12,12 @@ use aya::{
 };
 
 use super::{super::PlaneError, super::object, Place};
+use crate::host::cgroup::v2_root;
 
 /// Attaches the program for packets that arrive at sockets.
 ///
 /// # Errors
-/// When the kernel refuses, or has no cgroup v2 mounted.
+/// When the kernel refuses, or has no cgroup v2.
 pub fn attach(ebpf: &mut Ebpf) -> Result<CgroupSkbLink, PlaneError> {
     let fail = |source| PlaneError::Program { what: Place::SocketIngress.to_string(), source };
     let root = open_root()?;
@@ -45,20 +42,7 @@ pub fn attach_create(ebpf: &mut Ebpf) -> Result<CgroupSockLink, PlaneError> {
     program.take_link(id).map_err(fail)
 }
 
-fn open_root() -> Result<File, PlaneError> {
+fn open_root() -> Result<OwnedFd, PlaneError> {
     let fail = |source| PlaneError::Host { what: "the root of cgroup v2".to_owned(), source };
-    let path = find_root().map_err(fail)?;
-    File::open(path).map_err(fail)
-}
-
-/// Where cgroup v2 is mounted with its root visible (proc_pid_mountinfo(5)).
-fn find_root() -> io::Result<PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-    let found = mounts.lines().find_map(|line| {
-        let (mount, kind) = line.split_once(" - ")?;
-        let mut fields = mount.split(' ').skip(3);
-        let (root, point) = (fields.next()?, fields.next()?);
-        (kind.starts_with("cgroup2 ") && root == "/").then(|| PathBuf::from(point))
-    });
-    found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "cgroup v2 is not mounted"))
+    v2_root().map_err(fail)
 }
