@@ -16,6 +16,10 @@ pub fn condense(error: &clap::Error, args: &[OsString]) -> Failure {
         return Failure::Help(error.render());
     }
     let command = command_of(args);
+    if error.kind() == ErrorKind::MissingSubcommand && command == "faultctl" {
+        // The same as without any argument or variable.
+        return Failure::Help(super::definition().render_help());
+    }
     let line = line(error, &command);
     Failure::Usage { line, hint: format!("for all options: {command} --help") }
 }

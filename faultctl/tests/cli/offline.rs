@@ -23,6 +23,12 @@ fn no_daemon_is_exit_code_3_and_advice() {
     let dead = list();
     assert_eq!(dead.code, Some(3));
     assert!(dead.stderr.contains("exists but nothing listens on it"), "{}", dead.stderr);
+
+    fs::remove_file(&socket).unwrap();
+    fs::write(&socket, "").unwrap();
+    let other = list();
+    assert_eq!(other.code, Some(3));
+    assert!(other.stderr.contains("that is no socket"), "{}", other.stderr);
 }
 
 #[test]

@@ -125,7 +125,10 @@ fn the_hint_names_the_command_that_was_meant() {
 
 #[test]
 fn nothing_typed_gets_the_help_and_code_2() {
-    let ran = ran(faultctl(&[]).spawn().unwrap());
-    assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
-    assert!(ran.stderr.contains("Usage: faultctl [OPTIONS] <COMMAND>"), "{}", ran.stderr);
+    // Neither a variable nor an option is a command.
+    let fake = Fake::new();
+    for ran in [ran(faultctl(&[]).spawn().unwrap()), fake.run(&[]), fake.run(&["--json"])] {
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
+        assert!(ran.stderr.contains("Usage: faultctl [OPTIONS] <COMMAND>"), "{}", ran.stderr);
+    }
 }

@@ -36,6 +36,8 @@ pub enum ClientError {
 pub enum Unreachable {
     /// There is no such file.
     NoSocket,
+    /// There is a file, and it is something else.
+    NotASocket,
     /// There is a socket, and no process behind it.
     Refused,
     /// It accepted the connection and did not answer in time.
@@ -52,6 +54,7 @@ impl fmt::Display for Unreachable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoSocket => write!(f, "there is no such socket; {START}"),
+            Self::NotASocket => write!(f, "that is no socket; name another with --socket"),
             Self::Refused => write!(f, "the socket exists but nothing listens on it; {START}"),
             Self::Silent(after) => write!(
                 f,

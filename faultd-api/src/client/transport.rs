@@ -169,7 +169,16 @@ impl Transport {
     fn refused(&self, error: io::Error) -> ClientError {
         match error.kind() {
             io::ErrorKind::NotFound => self.unreachable(Unreachable::NoSocket),
-            io::ErrorKind::ConnectionRefused => self.unreachable(Unreachable::Refused),
+            // connect(2) says the same of a file that is no socket.
+            io::ErrorKind::ConnectionRefused => {
+                let is_socket = std::fs::metadata(&self.socket)
+                    .is_ok_and(|m| std::os::unix::fs::FileTypeExt::is_socket(&m.file_type()));
+                self.unreachable(if is_socket {
+                    Unreachable::Refused
+                } else {
+                    Unreachable::NotASocket
+                })
+            }
             io::ErrorKind::PermissionDenied => ClientError::PermissionDenied {
                 group: group_of(&self.socket),
                 socket: self.socket.clone(),

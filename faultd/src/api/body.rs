@@ -58,7 +58,10 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Refusal> {
     }
     Err(Refusal::invalid(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        format!("the body must be application/json, got {text:?}"),
+        format!(
+            "the body must be application/json, got {text:?}; with curl, add \
+             `-H 'content-type: application/json'`"
+        ),
     ))
 }
 
