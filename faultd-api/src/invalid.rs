@@ -20,6 +20,12 @@ impl Invalid {
         Self { field: field.into(), message: message.into() }
     }
 
+    /// The same for a message that is a sentence of its own:
+    /// `--name: no process has the command name "redis"`.
+    pub fn sentence(field: impl Into<String>, message: impl fmt::Display) -> Self {
+        Self { field: field.into(), message: format!(": {message}") }
+    }
+
     /// The option that sets the field on the command line.
     pub fn option(&self) -> String {
         let name = self.field.strip_suffix("_ms").filter(|f| !f.is_empty()).unwrap_or(&self.field);
@@ -29,7 +35,8 @@ impl Invalid {
 
 impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.option(), self.message)
+        let gap = if self.message.starts_with(':') { "" } else { " " };
+        write!(f, "{}{gap}{}", self.option(), self.message)
     }
 }
 
@@ -57,4 +64,18 @@ fn short(value: f64) -> String {
         return format!("{value:e}");
     }
     value.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_complaint_goes_on_from_the_option_and_a_sentence_stands_beside_it() {
+        assert_eq!(Invalid::new("jitter_ms", "is odd").to_string(), "--jitter is odd");
+        assert_eq!(
+            Invalid::sentence("name", "nobody is called x").to_string(),
+            "--name: nobody is called x"
+        );
+    }
 }

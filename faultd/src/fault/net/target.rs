@@ -166,7 +166,8 @@ fn owner(
         ProcessScope::Pids => Owner::Pids(pids.clone()),
     };
     if let Owner::Pids(pids) = &owner {
-        notes.push(format!("{} processes now; children that appear are included", pids.len()));
+        let now = if pids.len() == 1 { "1 process" } else { &format!("{} processes", pids.len()) };
+        notes.push(format!("{now} now; children that appear are included"));
     }
     Ok((owner, processes, pids))
 }
@@ -176,7 +177,10 @@ fn process_error(error: &process::ResolveError) -> PlanError {
         return PlanError::Unsafe(error.to_string());
     }
     match error.field() {
-        Some(field) => Invalid::new(field, error.to_string()).into(),
+        Some(field) => match error {
+            process::ResolveError::RelativeExe(_) => Invalid::new(field, error.to_string()).into(),
+            _ => Invalid::sentence(field, error).into(),
+        },
         None => PlanError::Host(error.to_string()),
     }
 }
@@ -184,7 +188,7 @@ fn process_error(error: &process::ResolveError) -> PlanError {
 fn namespaces(target: &Target, pids: &[u32]) -> Result<Vec<Netns>, PlanError> {
     let host = |e: NetnsError| PlanError::Host(e.to_string());
     if let Some(name) = &target.netns {
-        let netns = Netns::open(name).map_err(|e| Invalid::new("netns", e.to_string()))?;
+        let netns = Netns::open(name).map_err(|e| Invalid::sentence("netns", e))?;
         return Ok(vec![netns]);
     }
     let current = Netns::current().map_err(host)?;

@@ -52,7 +52,7 @@ pub enum ResolveError {
         note: String,
     },
     /// `--cmdline` is not a regular expression.
-    #[error("not a regular expression: {0}")]
+    #[error("not a regular expression: {}", regex_fault(.0))]
     Regex(#[from] regex::Error),
     /// `--exe` is not a whole path.
     #[error("takes an absolute path, got {0:?}")]
@@ -94,4 +94,11 @@ impl ResolveError {
     pub fn is_rail(&self) -> bool {
         matches!(self, Self::Init { .. } | Self::Protected { .. })
     }
+}
+
+/// What is wrong, without the drawing of several lines that shows where.
+fn regex_fault(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    last.strip_prefix("error: ").unwrap_or(&text).to_owned()
 }
