@@ -1,7 +1,10 @@
 //! What an injection says it hits: the sockets and processes there are.
 
-use faultd_tests::{Victim, World, cgroup::Cgroup, skip, traffic::Pinger, victim::Looks};
+use faultd_tests::{
+    Victim, World, cgroup::Cgroup, command::run, eventually, skip, traffic::Pinger, victim::Looks,
+};
 use serde_json::Value;
+use std::time::Duration;
 
 /// Local address and state of the sockets listed, each with who holds it.
 fn sockets(fault: &Value) -> Vec<(String, String, Option<u64>)> {
@@ -41,6 +44,19 @@ fn an_injection_names_the_sockets_it_hits_and_who_holds_them() {
     assert!(hits.contains("4 sockets: ") && hits.contains(&at), "{text}");
     let id = fault["id"].as_str().unwrap_or_default();
     assert_eq!(world.show(id)["hits"], fault["hits"], "it stays as it was injected");
+}
+
+#[test]
+fn connections_that_only_wait_to_be_forgotten_are_not_alive() {
+    let world = World::new();
+    let victim = Victim::start("127.0.0.1", None, &Looks::default());
+    drop(Pinger::tcp(victim.address()));
+    eventually(Duration::from_secs(5), "the connection is closed", || {
+        let all = run(&format!("ss -Htan sport = :{0} or dport = :{0}", victim.port()));
+        all.contains("TIME-WAIT") && all.lines().count() == 2
+    });
+    let fault = world.inject(&format!("loss --percent 1 --port {} --for 60s", victim.port()));
+    assert_eq!(fault["hits"]["socket_count"], 2, "those of the victim: {fault}");
 }
 
 #[test]

@@ -162,10 +162,19 @@ impl Engine {
     /// done has been taken back, and the history has it as failed).
     pub async fn inject(&self, ask: Ask) -> Result<Fault, EngineError> {
         let ask = Arc::new(ask);
-        let plan = self.plan(Arc::clone(&ask), false).await?;
+        let mut plan = self.plan(Arc::clone(&ask), false).await?;
+        let naming = plan.naming.take().map(|naming| {
+            let hits = plan.hits.clone();
+            tokio::task::spawn_blocking(move || naming.name(hits))
+        });
         let (reply, answer) = oneshot::channel();
         self.push(Job::Apply { ask, plan, reply })?;
-        answer.await.map_err(|_| EngineError::Stopping)?
+        let fault = answer.await.map_err(|_| EngineError::Stopping)??;
+        let Some(naming) = naming else { return Ok(fault) };
+        // In force by now; a search that failed leaves the sockets without names.
+        let Ok(hits) = naming.await else { return Ok(fault) };
+        self.0.table().name_hits(&fault.id, &hits);
+        Ok(Fault { hits: Some(hits), ..fault })
     }
 
     /// Plans a fault, and nothing more.
@@ -174,7 +183,12 @@ impl Engine {
     /// When it cannot be planned.
     pub async fn dry_run(&self, ask: Ask) -> Result<faultd_api::Plan, EngineError> {
         let ask = Arc::new(ask);
-        let plan = self.plan(Arc::clone(&ask), true).await?;
+        let mut plan = self.plan(Arc::clone(&ask), true).await?;
+        if let Some(naming) = plan.naming.take() {
+            let hits = plan.hits.clone();
+            let named = tokio::task::spawn_blocking(move || naming.name(hits)).await;
+            plan.hits = named.unwrap_or(plan.hits);
+        }
         Ok(faultd_api::Plan {
             kind: ask.request.kind(),
             target: ask.request.target.clone(),

@@ -118,6 +118,23 @@ impl Observation {
     }
 }
 
+/// Puts names to the sockets of a plan. It takes a look at every process, for
+/// which no injection waits: it is done while the fault is applied.
+pub struct Naming(Box<dyn FnOnce(&mut Hits) + Send>);
+
+impl Naming {
+    /// By a function that may block.
+    pub fn new(name: impl FnOnce(&mut Hits) + Send + 'static) -> Self {
+        Self(Box::new(name))
+    }
+
+    /// The same hits with names.
+    pub fn name(self, mut hits: Hits) -> Hits {
+        (self.0)(&mut hits);
+        hits
+    }
+}
+
 /// A safety rail that applies to a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rail {
@@ -150,6 +167,8 @@ pub struct Plan {
     pub steps: Vec<Box<dyn Step>>,
     /// What is alive now and would be hit.
     pub hits: Hits,
+    /// Who holds the sockets of it, where somebody does.
+    pub naming: Option<Naming>,
     /// Safety rails that apply.
     pub rails: Vec<Rail>,
     /// What to know about the result, in words.

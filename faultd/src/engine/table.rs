@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use faultd_api::{EndReason, Event, EventKind, Fault, Kind, Params, State};
+use faultd_api::{EndReason, Event, EventKind, Fault, Hits, Kind, Params, State};
 use tokio::sync::broadcast;
 
 use super::{
@@ -136,6 +136,14 @@ impl Table {
         let fault = entry.fault.clone();
         self.publish(seq, EventKind::Active);
         Some(fault)
+    }
+
+    /// Adds the names of processes to what a fault hits.
+    pub(super) fn name_hits(&mut self, id: &str, hits: &Hits) {
+        let Some(seq) = self.by_id.get(id) else { return };
+        if let Some(entry) = self.entries.get_mut(seq) {
+            entry.fault.hits = Some(hits.clone());
+        }
     }
 
     /// Renews a lease; `None` when the fault has none or is no longer active.

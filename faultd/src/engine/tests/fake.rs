@@ -73,6 +73,7 @@ impl FaultKind for FakeKind {
             backend_reason: "it is the only one".into(),
             steps: ["a", "b", "c"].map(step).into(),
             hits: Hits::default(),
+            naming: None,
             rails: Vec::new(),
             notes: vec!["a note".into()],
         })

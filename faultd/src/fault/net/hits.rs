@@ -12,6 +12,7 @@ use super::{
     target::{Owner, Resolved, Space},
 };
 use crate::{
+    engine::plan::Naming,
     fault::PlanCx,
     host::{
         cgroup,
@@ -60,36 +61,46 @@ pub fn sockets(space: &Space, asked: &Asked<'_>) -> Result<Vec<LiveSocket>, Stri
         }
     }
     let mut live = sockets::list(&space.netns, &query).map_err(|e| e.to_string())?;
-    live.retain(|s| {
-        !asked.exempt.iter().any(|flow| flow.local == s.local && flow.remote == s.remote)
-    });
+    let is_spared = |s: &LiveSocket| {
+        asked.exempt.iter().any(|flow| flow.local == s.local && flow.remote == s.remote)
+    };
+    // What waits for its time to be forgotten is not alive.
+    live.retain(|s| s.state != State::TimeWait && !is_spared(s));
     Ok(live)
 }
 
-/// The report: all are counted, some are listed.
-pub fn report(mut live: Vec<LiveSocket>, resolved: &Resolved, cx: &PlanCx<'_>) -> Hits {
+/// The report: all are counted, some are listed. Who holds the sockets is the
+/// second part, as finding that out takes a look at every process.
+pub fn report(mut live: Vec<LiveSocket>, resolved: &Resolved, cx: &PlanCx<'_>) -> (Hits, Naming) {
     let (listed, patience) = match cx.list_hits {
         true => (200, Duration::from_secs(1)),
-        // An injection takes a few milliseconds in all.
-        false => (5, Duration::from_millis(2)),
+        // Somebody waits for the answer.
+        false => (5, Duration::from_millis(15)),
     };
     let socket_count = live.len();
     live.sort_by_key(rank);
     live.truncate(listed);
-    let holders = holders(&live, resolved, patience);
     let sockets = live.iter().map(|socket| HitSocket {
         proto: socket.proto.to_string(),
         state: socket.state.to_string(),
         local: socket.local.to_string(),
         remote: socket.remote.to_string(),
-        process: holders.get(&socket.inode).cloned(),
+        process: None,
     });
-    Hits {
+    let hits = Hits {
         sockets: sockets.collect(),
         socket_count,
         processes: resolved.processes.iter().take(listed).cloned().collect(),
         process_count: resolved.processes.len(),
-    }
+    };
+    let known = resolved.processes.clone();
+    let naming = Naming::new(move |hits: &mut Hits| {
+        let holders = holders(&live, &known, patience);
+        for (socket, listed) in live.iter().zip(&mut hits.sockets) {
+            listed.process = holders.get(&socket.inode).cloned();
+        }
+    });
+    (hits, naming)
 }
 
 /// What tells most comes first: who serves, then who talks.
@@ -98,7 +109,6 @@ fn rank(socket: &LiveSocket) -> u8 {
         State::Listen => 0,
         State::Unconnected => 1,
         State::Established => 2,
-        State::TimeWait => 4,
         _ => 3,
     }
 }
@@ -106,22 +116,21 @@ fn rank(socket: &LiveSocket) -> u8 {
 /// A process behind each socket, as far as one is found in time.
 fn holders(
     live: &[LiveSocket],
-    resolved: &Resolved,
+    known: &[HitProcess],
     patience: Duration,
 ) -> HashMap<u64, HitProcess> {
-    // A socket that nobody holds (TIME-WAIT) has no inode.
+    // A socket that nobody holds (FIN-WAIT-2) has no inode.
     let inodes: HashSet<u64> = live.iter().map(|s| s.inode).filter(|inode| *inode != 0).collect();
     if inodes.is_empty() {
         return HashMap::new();
     }
-    let candidates = match resolved.processes.as_slice() {
+    let candidates = match known {
         [] => sockets::likely_first(&live.iter().map(|s| s.uid).collect()),
         known => known.iter().map(|p| p.pid).collect(),
     };
     let found = sockets::holders(&inodes, candidates, patience);
     let named = found.into_iter().filter_map(|(inode, pid)| {
-        let known = resolved.processes.iter().find(|p| p.pid == pid).cloned();
-        let named = known.or_else(|| {
+        let named = known.iter().find(|p| p.pid == pid).cloned().or_else(|| {
             let (comm, uid) = (Stat::read(pid).ok()?.comm, effective_uid(pid).ok()?);
             Some(HitProcess { pid, comm, uid })
         });

@@ -183,9 +183,17 @@ impl Draft<'_> {
                 exempt: exempt.clone(),
             }));
         }
-        let hits = hits::report(live, self.resolved, self.cx);
+        let (hits, naming) = hits::report(live, self.resolved, self.cx);
         notes.splice(0..0, self.resolved.notes.iter().cloned());
-        Ok(Plan { backend: backend.to_owned(), backend_reason, steps, hits, rails, notes })
+        Ok(Plan {
+            backend: backend.to_owned(),
+            backend_reason,
+            steps,
+            hits,
+            naming: Some(naming),
+            rails,
+            notes,
+        })
     }
 
     fn spec(&self, space: &Space, except_port: Option<PortSet>, lo_from_port: bool) -> RuleSpec {
@@ -293,6 +301,7 @@ impl Draft<'_> {
             Owner::Any => String::new(),
             Owner::Cgroup { path, .. } => format!(" of cgroup {path}"),
             Owner::User(uid) => format!(" of uid {uid}"),
+            Owner::Pids(pids) if pids.len() == 1 => " of 1 process and its children".to_owned(),
             Owner::Pids(pids) => format!(" of {} processes and their children", pids.len()),
         };
         let kind = self.request.kind();
