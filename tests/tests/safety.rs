@@ -61,6 +61,26 @@ fn inject(world: &World, pair: &Pair, fault: &str, ms: f64) {
     world.inject(&format!("{fault} --port {} --for {ms}ms", pair.ports()));
 }
 
+/// A conversation in a world of its own, and a fault that hits it for so long.
+#[track_caller]
+fn hit(way: Way, fault: &str, ms: f64) -> (World, Pair) {
+    let world = way.world();
+    let mut pair = way.pair(&world);
+    inject(&world, &pair, fault, ms);
+    assert!(is_hit(&mut pair), "{fault} does nothing");
+    (world, pair)
+}
+
+/// SIGKILL of the daemon and of its guardian, which gets no time to do the
+/// daemon's work.
+fn kill_both(world: &mut World) {
+    let guardian = world.guardian();
+    let daemon = world.take_daemon();
+    signal(guardian, Signal::SIGSTOP);
+    daemon.kill();
+    signal(guardian, Signal::SIGKILL);
+}
+
 /// SIGKILL promises a second; emulation stretches it.
 fn one_second() -> f64 {
     1000.0 * slow()
@@ -69,10 +89,7 @@ fn one_second() -> f64 {
 #[test]
 fn sigkill_of_the_daemon() {
     for (way, fault) in FAULTS {
-        let mut world = way.world();
-        let mut pair = way.pair(&world);
-        inject(&world, &pair, fault, LONG);
-        assert!(is_hit(&mut pair), "{fault} does nothing");
+        let (mut world, mut pair) = hit(way, fault, LONG);
         let guardian = world.guardian();
         world.take_daemon().kill();
         normal_after(&mut pair.udp, one_second());
@@ -113,16 +130,8 @@ fn sigkill_of_the_guardian() {
 #[test]
 fn sigkill_of_both_and_a_restart() {
     for (way, fault) in FAULTS {
-        let mut world = way.world();
-        let mut pair = way.pair(&world);
-        inject(&world, &pair, fault, LONG);
-        assert!(is_hit(&mut pair), "{fault} does nothing");
-        let guardian = world.guardian();
-        let daemon = world.take_daemon();
-        // The guardian must not have the time to do the daemon's work.
-        signal(guardian, Signal::SIGSTOP);
-        daemon.kill();
-        signal(guardian, Signal::SIGKILL);
+        let (mut world, mut pair) = hit(way, fault, LONG);
+        kill_both(&mut world);
         // Before TCX a filter outlives everybody who could remove it, but its
         // rules do not.
         normal_after(&mut pair.udp, one_second());
@@ -136,14 +145,8 @@ fn sigkill_of_both_and_a_restart() {
 
 #[test]
 fn sigkill_of_both_and_recover_by_hand() {
-    let mut world = World::new();
-    let mut pair = Way::Lo4.pair(&world);
-    inject(&world, &pair, "latency --ms 400", LONG);
-    let guardian = world.guardian();
-    let daemon = world.take_daemon();
-    signal(guardian, Signal::SIGSTOP);
-    daemon.kill();
-    signal(guardian, Signal::SIGKILL);
+    let (mut world, mut pair) = hit(Way::Lo4, "latency --ms 400", LONG);
+    kill_both(&mut world);
     normal_after(&mut pair.udp, one_second());
     assert_eq!(world.home().recover().code, Some(0));
     world.assert_clean();
@@ -208,10 +211,7 @@ fn a_fault_does_not_pause_while_its_daemon_is_busy() {
 
 #[test]
 fn a_stopped_daemon_does_not_hold_what_it_promised_to_delay() {
-    let world = World::new();
-    let mut pair = Way::Lo6.pair(&world);
-    inject(&world, &pair, "latency --ms 400", LONG);
-    assert!(is_hit(&mut pair));
+    let (world, mut pair) = hit(Way::Lo6, "latency --ms 400", LONG);
     world.signal(Signal::SIGSTOP);
     normal_after(&mut pair.udp, 1300.0 + one_second());
     world.signal(Signal::SIGCONT);
@@ -221,10 +221,7 @@ fn a_stopped_daemon_does_not_hold_what_it_promised_to_delay() {
 #[test]
 fn sigterm_reverts_everything_first() {
     for (way, fault) in FAULTS {
-        let mut world = way.world();
-        let mut pair = way.pair(&world);
-        inject(&world, &pair, fault, LONG);
-        assert!(is_hit(&mut pair), "{fault} does nothing");
+        let (mut world, mut pair) = hit(way, fault, LONG);
         let status = world.take_daemon().stop();
         assert!(status.success(), "{fault}: {status}");
         // Reverted before the exit, so at once.
@@ -310,9 +307,7 @@ fn a_second_daemon_on_the_same_state_is_refused() {
 
 #[test]
 fn recover_beside_a_living_daemon_is_refused() {
-    let world = World::new();
-    let mut pair = Way::Lo4.pair(&world);
-    inject(&world, &pair, "latency --ms 400", LONG);
+    let (world, mut pair) = hit(Way::Lo4, "latency --ms 400", LONG);
     let outcome = world.home().recover();
     assert_ne!(outcome.code, Some(0), "{outcome:?}");
     assert!(is_hit(&mut pair), "the undo of a living fault was replayed");

@@ -71,16 +71,32 @@ fn lines<'a>(
         .collect()
 }
 
+/// Lines of `files` that hold one of `texts`.
+fn lines_with<'a>(
+    files: impl Iterator<Item = &'a File>,
+    rule: &str,
+    texts: &[&str],
+) -> Vec<String> {
+    lines(files, rule, |line| texts.iter().any(|text| line.contains(text)))
+}
+
+/// Whole files that break a rule; `fault` says how, for those that do.
+fn whole<'a>(
+    files: impl Iterator<Item = &'a File>,
+    fault: impl Fn(&File) -> Option<String>,
+) -> Vec<String> {
+    files.filter_map(|file| Some(format!("{}: {}", file.path, fault(file)?))).collect()
+}
+
 fn rust(files: &[File]) -> impl Iterator<Item = &File> {
     files.iter().filter(|f| f.path.ends_with(".rs"))
 }
 
 fn short_files(files: &[File]) -> Vec<String> {
-    rust(files)
-        .map(|f| (f, f.text.lines().count()))
-        .filter(|(_, count)| *count > LONGEST_FILE)
-        .map(|(f, count)| format!("{}: {count} lines, more than {LONGEST_FILE}", f.path))
-        .collect()
+    whole(rust(files), |file| {
+        let count = file.text.lines().count();
+        (count > LONGEST_FILE).then(|| format!("{count} lines, more than {LONGEST_FILE}"))
+    })
 }
 
 fn no_bare_allow(files: &[File]) -> Vec<String> {
@@ -98,7 +114,7 @@ fn no_bare_ignore(files: &[File]) -> Vec<String> {
 
 fn no_machine_paths(files: &[File]) -> Vec<String> {
     let paths = [concat!("/wo", "rk/"), concat!("/tmp", "/wt"), concat!("/ho", "me/")];
-    lines(files.iter(), "path of one machine", |line| paths.iter().any(|path| line.contains(path)))
+    lines_with(files.iter(), "path of one machine", &paths)
 }
 
 /// Mirrors are the machine's business: its own sources name them.
@@ -112,7 +128,7 @@ fn no_archive_hosts(files: &[File]) -> Vec<String> {
         concat!("index.cra", "tes.io"),
         concat!("static.rust", "-lang.org"),
     ];
-    lines(files.iter(), "host of a package archive", |line| hosts.iter().any(|h| line.contains(h)))
+    lines_with(files.iter(), "host of a package archive", &hosts)
 }
 
 fn no_unfinished_work(files: &[File]) -> Vec<String> {
@@ -123,13 +139,12 @@ fn no_unfinished_work(files: &[File]) -> Vec<String> {
 }
 
 fn ends_with_newline(files: &[File]) -> Vec<String> {
-    files
-        .iter()
-        // Inputs of the fuzz targets are what they are.
-        .filter(|f| !f.path.starts_with("fuzz/seeds/"))
-        .filter(|f| !f.text.is_empty() && !f.text.ends_with('\n'))
-        .map(|f| format!("{}: no newline at its end", f.path))
-        .collect()
+    // Inputs of the fuzz targets are what they are.
+    let texts = files.iter().filter(|file| !file.path.starts_with("fuzz/seeds/"));
+    whole(texts, |file| {
+        let ends = file.text.is_empty() || file.text.ends_with('\n');
+        (!ends).then(|| "no newline at its end".to_owned())
+    })
 }
 
 /// A person who looks for a fault finds one file with its name, and its page in the catalogue.

@@ -133,42 +133,57 @@ fn faults(out: &mut String, faults: &[Fault]) {
         let count = faults.iter().filter(|f| f.kind == *kind).count();
         active.sample(&[("kind", kind.name())], count);
     }
-    let mut matched = Metric::new(
-        out,
-        "faultd_fault_matched_total",
-        "counter",
-        "What the target of a fault matched (packets, calls, processes).",
+    each_fault(
+        Metric::new(
+            out,
+            "faultd_fault_matched_total",
+            "counter",
+            "What the target of a fault matched (packets, calls, processes).",
+        ),
+        faults,
+        |fault| [(None, fault.counters.matched)],
     );
-    for fault in faults {
-        matched.sample(&labels(fault), fault.counters.matched);
-    }
-    let mut affected = Metric::new(
-        out,
-        "faultd_fault_affected_total",
-        "counter",
-        "What a fault changed of what it matched.",
+    each_fault(
+        Metric::new(
+            out,
+            "faultd_fault_affected_total",
+            "counter",
+            "What a fault changed of what it matched.",
+        ),
+        faults,
+        |fault| [(None, fault.counters.affected)],
     );
-    for fault in faults {
-        affected.sample(&labels(fault), fault.counters.affected);
-    }
-    let mut more =
-        Metric::new(out, "faultd_fault_events_total", "counter", "What else a fault counts.");
-    for fault in faults {
-        for (what, count) in &fault.counters.more {
-            let [id, kind] = labels(fault);
-            more.sample(&[id, kind, ("what", what)], count);
-        }
-    }
-    let mut achieved = Metric::new(
-        out,
-        "faultd_fault_achieved",
-        "gauge",
-        "What a fault achieved, in the units of its parameters.",
+    each_fault(
+        Metric::new(out, "faultd_fault_events_total", "counter", "What else a fault counts."),
+        faults,
+        |fault| fault.counters.more.iter().map(|(what, n)| (Some(("what", what.as_str())), *n)),
     );
+    each_fault(
+        Metric::new(
+            out,
+            "faultd_fault_achieved",
+            "gauge",
+            "What a fault achieved, in the units of its parameters.",
+        ),
+        faults,
+        |fault| fault.achieved.iter().map(|(name, v)| (Some(("figure", name.as_str())), *v)),
+    );
+}
+
+/// The series of each fault: by id and kind, and by one more label where there
+/// are several.
+fn each_fault<'f, S, V>(
+    mut metric: Metric<'_>,
+    faults: &'f [Fault],
+    series: impl Fn(&'f Fault) -> S,
+) where
+    S: IntoIterator<Item = (Option<(&'static str, &'f str)>, V)>,
+    V: fmt::Display,
+{
     for fault in faults {
-        for (figure, value) in &fault.achieved {
-            let [id, kind] = labels(fault);
-            achieved.sample(&[id, kind, ("figure", figure)], value);
+        for (label, value) in series(fault) {
+            let labels: Vec<_> = labels(fault).into_iter().chain(label).collect();
+            metric.sample(&labels, value);
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr, UdpSocket},
+    ops::Deref,
     process::{Child, Command},
     sync::Arc,
     thread,
@@ -76,19 +77,75 @@ impl Drop for Client {
     }
 }
 
-fn with_line(bench: &Bench) -> Arc<Line> {
-    let line = Arc::new(
-        Line::start(LineConfig {
+/// A rule table whose delay rules have a line to hold packets in.
+struct Scene {
+    bench: Bench,
+    line: Arc<Line>,
+}
+
+impl Scene {
+    /// With loopback up. `None` where tests may not make namespaces.
+    fn new() -> Option<Self> {
+        let bench = Bench::new()?;
+        ip(&bench.netns, "link set lo up");
+        let config = LineConfig {
             netns: bench.netns.clone(),
             mark: bench.plane.bypass_mark(),
             journal: bench.journal.clone(),
             heartbeat: bench.plane.heartbeat(),
             max_bytes: 1 << 20,
-        })
-        .unwrap(),
-    );
-    bench.plane.connect_line(Arc::clone(&line) as Arc<_>).unwrap();
-    line
+        };
+        let line = Arc::new(Line::start(config).unwrap());
+        bench.plane.connect_line(Arc::clone(&line) as Arc<_>).unwrap();
+        Some(Self { bench, line })
+    }
+
+    /// A client here of an echo server at an address of `server`.
+    fn talk(&self, server: &Netns, address: &str) -> Talk {
+        let echo = echo(server, address);
+        Talk { client: Some(Client::new(&self.bench.netns, address)), echo: Some(echo) }
+    }
+
+    /// Held once for each direction, whichever that is.
+    #[track_caller]
+    fn holds_each_way(&self, client: &Client) {
+        for (direction, times) in
+            [(Direction::Egress, 1), (Direction::Ingress, 1), (Direction::Both, 2)]
+        {
+            let delayed = times_delayed(&self.bench, client, &delay(direction));
+            assert_eq!(delayed, times, "{direction:?}");
+        }
+    }
+
+    /// The line goes; what it held comes.
+    fn without_line(self) -> Bench {
+        self.bench.plane.disconnect_line().unwrap();
+        drop(self.line);
+        self.bench
+    }
+}
+
+/// A conversation; dropped, the server ends.
+struct Talk {
+    client: Option<Client>,
+    echo: Option<thread::JoinHandle<()>>,
+}
+
+impl Deref for Talk {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        self.client.as_ref().unwrap()
+    }
+}
+
+impl Drop for Talk {
+    fn drop(&mut self) {
+        drop(self.client.take());
+        if let (Some(echo), false) = (self.echo.take(), thread::panicking()) {
+            echo.join().unwrap();
+        }
+    }
 }
 
 fn delay(direction: Direction) -> RuleSpec {
@@ -118,21 +175,11 @@ fn times_delayed(bench: &Bench, client: &Client, spec: &RuleSpec) -> u32 {
 
 #[test]
 fn a_round_trip_on_loopback_is_held_once_for_each_direction() {
-    let Some(bench) = Bench::new() else { return };
-    ip(&bench.netns, "link set lo up");
-    let line = with_line(&bench);
+    let Some(scene) = Scene::new() else { return };
     for address in ["127.0.0.1", "::1"] {
-        let server = echo(&bench.netns, address);
-        let client = Client::new(&bench.netns, address);
-        assert_eq!(times_delayed(&bench, &client, &delay(Direction::Egress)), 1);
-        assert_eq!(times_delayed(&bench, &client, &delay(Direction::Ingress)), 1);
-        assert_eq!(times_delayed(&bench, &client, &delay(Direction::Both)), 2);
-        drop(client);
-        server.join().unwrap();
+        scene.holds_each_way(&scene.talk(&scene.bench.netns, address));
     }
-    bench.plane.disconnect_line().unwrap();
-    drop(line);
-    assert!(bench.plane.attachments().is_empty());
+    assert!(scene.without_line().plane.attachments().is_empty());
 }
 
 /// A process that only is in a namespace, for ip(8) to name it by.
@@ -154,63 +201,42 @@ impl Drop for Resident {
 
 #[test]
 fn a_device_holds_what_leaves_and_what_arrives() {
-    let (Some(bench), Some(far)) = (Bench::new(), private_netns()) else { return };
-    let resident = Resident::of(&far);
-    ip(&bench.netns, "link set lo up");
-    ip(&bench.netns, "link add name a0 type veth peer name b0");
-    ip(&bench.netns, &format!("link set b0 netns {}", resident.0.id()));
-    for (netns, device, host) in [(&bench.netns, "a0", 1), (&far, "b0", 2)] {
+    let (Some(scene), Some(far)) = (Scene::new(), private_netns()) else { return };
+    let (near, resident) = (&scene.bench.netns, Resident::of(&far));
+    ip(near, "link add name a0 type veth peer name b0");
+    ip(near, &format!("link set b0 netns {}", resident.0.id()));
+    for (netns, device, host) in [(near, "a0", 1), (&far, "b0", 2)] {
         ip(netns, &format!("addr add 10.77.0.{host}/24 dev {device}"));
         ip(netns, &format!("-6 addr add fd77::{host}/64 dev {device} nodad"));
         ip(netns, &format!("link set {device} up"));
     }
-    let line = with_line(&bench);
     for address in ["10.77.0.2", "fd77::2"] {
-        let server = echo(&far, address);
-        let client = Client::new(&bench.netns, address);
+        let client = scene.talk(&far, address);
         client.round_trip();
-        assert_eq!(times_delayed(&bench, &client, &delay(Direction::Egress)), 1);
-        assert_eq!(times_delayed(&bench, &client, &delay(Direction::Ingress)), 1);
-        assert_eq!(times_delayed(&bench, &client, &delay(Direction::Both)), 2);
-        drop(client);
-        server.join().unwrap();
+        scene.holds_each_way(&client);
     }
-    bench.plane.disconnect_line().unwrap();
-    drop(line);
-    assert!(bench.plane.attachments().is_empty());
+    assert!(scene.without_line().plane.attachments().is_empty());
 }
 
 #[test]
 fn several_rules_add_up() {
-    let Some(bench) = Bench::new() else { return };
-    ip(&bench.netns, "link set lo up");
-    let line = with_line(&bench);
-    let server = echo(&bench.netns, "127.0.0.1");
-    let client = Client::new(&bench.netns, "127.0.0.1");
+    let Some(scene) = Scene::new() else { return };
+    let client = scene.talk(&scene.bench.netns, "127.0.0.1");
     let spec = delay(Direction::Egress);
-    let first = bench.plane.add(&spec).unwrap();
-    assert_eq!(times_delayed(&bench, &client, &spec), 2);
-    bench.plane.remove(first).unwrap();
-    drop(client);
-    server.join().unwrap();
-    drop(line);
+    let first = scene.bench.plane.add(&spec).unwrap();
+    assert_eq!(times_delayed(&scene.bench, &client, &spec), 2);
+    scene.bench.plane.remove(first).unwrap();
 }
 
 #[test]
 fn without_a_heartbeat_packets_pass() {
-    let Some(bench) = Bench::new() else { return };
-    ip(&bench.netns, "link set lo up");
-    let line = with_line(&bench);
-    let server = echo(&bench.netns, "127.0.0.1");
-    let client = Client::new(&bench.netns, "127.0.0.1");
-    let slot = bench.plane.add(&delay(Direction::Egress)).unwrap();
+    let Some(scene) = Scene::new() else { return };
+    let client = scene.talk(&scene.bench.netns, "127.0.0.1");
+    let slot = scene.bench.plane.add(&delay(Direction::Egress)).unwrap();
     assert!(client.round_trip() >= DELAY);
-    // The line goes, the rule stays: what was held comes, the rest passes.
-    bench.plane.disconnect_line().unwrap();
-    drop(line);
+    // The rule stays, and what has no line to go to passes.
+    let bench = scene.without_line();
     assert!(client.round_trip() < DELAY);
     assert!(bench.plane.counters(slot).passed_no_line > 0);
     bench.plane.remove(slot).unwrap();
-    drop(client);
-    server.join().unwrap();
 }
