@@ -19,7 +19,7 @@ use failure::Failure;
 use out::{Colour, Out, When};
 
 fn main() -> ExitCode {
-    let args: Vec<_> = env::args_os().collect();
+    let args = cli::usage::as_options(env::args_os().collect());
     // Help and usage errors are coloured before the options are known.
     let colour = Colour::new(When::in_args(&args));
     let done = parse(&args, colour).and_then(|parsed| match parsed {

@@ -10,6 +10,15 @@ use faultd_api::{Invalid, Kind};
 
 use crate::failure::Failure;
 
+/// `faultctl help inject` is `faultctl inject --help`.
+pub fn as_options(mut args: Vec<OsString>) -> Vec<OsString> {
+    if args.get(1).is_some_and(|arg| arg == "help") {
+        args.remove(1);
+        args.push("--help".into());
+    }
+    args
+}
+
 /// One line and a hint instead of the parser's several.
 pub fn condense(error: &clap::Error, args: &[OsString]) -> Failure {
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {

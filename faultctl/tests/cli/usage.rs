@@ -132,3 +132,19 @@ fn nothing_typed_gets_the_help_and_code_2() {
         assert!(ran.stderr.contains("Usage: faultctl [OPTIONS] <COMMAND>"), "{}", ran.stderr);
     }
 }
+
+#[test]
+fn help_is_a_command_too() {
+    for (typed, option) in [
+        (&["help"][..], &["--help"][..]),
+        (&["help", "list"], &["list", "--help"]),
+        (&["help", "inject", "loss"], &["inject", "loss", "--help"]),
+    ] {
+        let [asked, shown] = [typed, option].map(|args| ran(faultctl(args).spawn().unwrap()));
+        assert_eq!((asked.code, &asked.stdout), (Some(0), &shown.stdout), "{typed:?}");
+        assert!(asked.stdout.contains("Usage: faultctl"), "{}", asked.stdout);
+    }
+    let unknown = ran(faultctl(&["help", "nope"]).spawn().unwrap());
+    assert_eq!(unknown.code, Some(2));
+    assert!(unknown.stderr.starts_with("error: there is no command \"nope\""), "{unknown:?}");
+}
