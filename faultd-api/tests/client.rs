@@ -187,6 +187,7 @@ fn who_may_not_connect_learns_which_group_may() {
         "not permitted to open /run/faultd/faultd.sock: only root and the group faultd may; join \
          it (`usermod -aG faultd USER`, then log in again) or run this as root"
     );
-    let alone = "not permitted to open /run/faultd/faultd.sock: run this as root";
+    let alone = "not permitted to open /run/faultd/faultd.sock: run this as root, or make a group \
+                 faultd (`groupadd --system faultd`), restart faultd and join it";
     assert_eq!((denied(None).as_str(), denied(Some("root")).as_str()), (alone, alone));
 }

@@ -74,7 +74,10 @@ impl fmt::Display for Unreachable {
 fn not_permitted(socket: &std::path::Path, group: Option<&str>) -> String {
     let socket = socket.display();
     match group {
-        Some("root") | None => format!("not permitted to open {socket}: run this as root"),
+        Some("root") | None => format!(
+            "not permitted to open {socket}: run this as root, or make a group faultd \
+             (`groupadd --system faultd`), restart faultd and join it"
+        ),
         Some(group) => format!(
             "not permitted to open {socket}: only root and the group {group} may; \
              join it (`usermod -aG {group} USER`, then log in again) or run this as root"
