@@ -39,6 +39,17 @@ impl Address {
         }
     }
 
+    /// Whether this is an IPv4 address.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_v4(&self) -> bool {
+        let m = V4_MIDDLE;
+        let middle = u32::from_ne_bytes([m[0], m[1], m[2], m[3]]);
+        // The first half in memory is the lower one: little endian (see
+        // `xtask`'s toolchain), like every host of the programs.
+        self.words[0] == V4_HIGH && self.words[1] as u32 == middle
+    }
+
     /// The 16 network-order bytes.
     #[inline(always)]
     #[must_use]
@@ -100,6 +111,12 @@ mod tests {
         let bytes = Address::from_v4([192, 0, 2, 1]).to_bytes();
         assert_eq!(bytes, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1]);
         assert_eq!(Address::from_bytes(bytes), Address::from_v4([192, 0, 2, 1]));
+        assert!(Address::from_bytes(bytes).is_v4());
+        for i in 0..12 {
+            let mut other = bytes;
+            other[i] ^= 1;
+            assert!(!Address::from_bytes(other).is_v4(), "byte {i}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the programs must know besides the rules.
 
-use crate::Head;
+use crate::{HEADLESS, Head};
 
 /// Some rule is indexed by exact ports.
 pub const DIM_PORT: u32 = 1 << 0;
@@ -38,6 +38,14 @@ pub struct Config {
     pub task_pid_offset: u32,
     /// Offset of `tgid` there.
     pub task_tgid_offset: u32,
+    /// Which of [`crate::FILTER_LENGTHS`] are in use, by bit, and
+    /// [`crate::FILTER_ALL`].
+    pub filter_lengths: u32,
+    /// How many interfaces with rules have other headers than Ethernet's; may
+    /// be more than fit into `headless`.
+    pub headless_count: u32,
+    /// Their interface indexes.
+    pub headless: [u32; HEADLESS],
 }
 
-const _: () = assert!(size_of::<Config>() == 32);
+const _: () = assert!(size_of::<Config>() == 64);

@@ -10,6 +10,7 @@ mod action;
 mod address;
 mod config;
 mod counters;
+mod filter;
 mod index;
 mod key;
 mod line;
@@ -27,6 +28,10 @@ pub use config::{
 pub use counters::{
     Counters, NOTE_FORK_UNREADABLE, NOTE_LINE_FAILED, NOTE_NO_LINE, NOTE_PIDS_FULL,
     NOTE_TAG_FAILED, NOTES,
+};
+pub use filter::{
+    FILTER_ALL, FILTER_CGROUP, FILTER_LENGTHS, FILTER_LENGTHS_V4, FILTER_LENGTHS_V6, FILTER_USER,
+    FILTER_WORDS, FilterBit, filter_length, filter_lengths,
 };
 pub use index::{Head, NO_NODE, Node, PrefixEntry};
 pub use key::{ExemptKey, FragmentKey, Origins, Ports};
@@ -78,6 +83,9 @@ pub const DEFAULT_BYPASS_MARK: u32 = 0x0400_0000;
 
 /// A line whose heartbeat is older than this holds nothing: packets pass.
 pub const HEARTBEAT_MAX_AGE_NS: u64 = 1_000_000_000;
+
+/// Interfaces without Ethernet headers that [`Config`] can name.
+pub const HEADLESS: usize = 6;
 
 /// Index of the loopback interface in every network namespace
 /// (`LOOPBACK_IFINDEX`, include/net/flow.h).

@@ -24,6 +24,8 @@ pub const PID_CLASS: &str = "PID_CLASS";
 pub const PREFIX_TRIE: &str = "PREFIX_TRIE";
 /// [`crate::PrefixEntry`] by index.
 pub const PREFIX_ENTRIES: &str = "PREFIX_ENTRIES";
+/// The bitmap (u64 words) in front of the index; see [`crate::FilterBit`].
+pub const FILTER: &str = "FILTER";
 /// The tgid (u32) that made a socket, in the socket's storage.
 pub const SOCK_TAG: &str = "SOCK_TAG";
 /// [`crate::Ports`] by [`crate::FragmentKey`].

@@ -13,15 +13,16 @@ use aya_ebpf::{
     maps::lpm_trie::Key,
 };
 use faultd_abi::{
-    Address, Config, DIM_CGROUP, DIM_PIDS, DIM_PORT, DIM_REMOTE, DIM_UID, DIM_WILD,
-    HOOK_CG_INGRESS, HOOK_TC_EGRESS, HOOK_TC_INGRESS, Head, NO_NODE, REMOTE_INGRESS_VIEW, SLOTS,
+    Address, Config, DIM_CGROUP, DIM_PIDS, DIM_PORT, DIM_REMOTE, DIM_UID, DIM_WILD, FILTER_ALL,
+    FILTER_CGROUP, FILTER_LENGTHS, FILTER_USER, FilterBit, HOOK_CG_INGRESS, HOOK_TC_EGRESS,
+    HOOK_TC_INGRESS, Head, NO_NODE, REMOTE_INGRESS_VIEW, SLOTS, filter_lengths,
 };
 
 use crate::{
     action,
     maps::{
-        CGROUP_HEADS, CLASS_HEADS, NODES, PID_CLASS, PORT_HEADS, PREFIX_ENTRIES, PREFIX_TRIE,
-        RULES, SOCK_TAG, UID_HEADS,
+        CGROUP_HEADS, CLASS_HEADS, FILTER, NODES, PID_CLASS, PORT_HEADS, PREFIX_ENTRIES,
+        PREFIX_TRIE, RULES, SOCK_TAG, UID_HEADS,
     },
     matching::matches,
     walk::{NO_UID, Walk},
@@ -32,6 +33,10 @@ const SOCKET_DIMENSIONS: u32 = DIM_CGROUP | DIM_UID | DIM_PIDS;
 
 /// Candidates of one packet: every rule, and every prefix that leads on.
 const MAX_STEPS: u32 = SLOTS * 2;
+
+/// States of what stands in for a socket while a connection begins or lingers
+/// (TCP_TIME_WAIT, TCP_NEW_SYN_RECV; include/net/tcp_states.h): it has no owner.
+const MINI_SOCKETS: u32 = 1 << 6 | 1 << 12;
 
 /// Levels of cgroups that `Config::cgroup_levels` can name.
 const CGROUP_LEVELS: u32 = u32::BITS;
@@ -68,25 +73,48 @@ fn by_remote(config: &Config, walk: &mut Walk) {
     const ARRIVING: u8 = HOOK_TC_INGRESS | HOOK_CG_INGRESS;
     let hooks = walk.packet.hooks;
     if hooks & ARRIVING != hooks {
-        by_address(walk, walk.packet.destination, 0);
+        by_address(config, walk, walk.packet.destination, 0);
     }
     if hooks & ARRIVING == 0 {
         return;
     }
     let on_loopback = hooks & HOOK_TC_EGRESS != 0;
     if !on_loopback {
-        by_address(walk, walk.packet.source, 0);
+        by_address(config, walk, walk.packet.source, 0);
     } else if config.flags & REMOTE_INGRESS_VIEW != 0 {
-        by_address(walk, walk.packet.source, 1);
+        by_address(config, walk, walk.packet.source, 1);
     }
 }
 
 #[inline(always)]
-fn by_address(walk: &mut Walk, address: Address, second: u32) {
+fn by_address(config: &Config, walk: &mut Walk, address: Address, second: u32) {
+    if !may_be_covered(config.filter_lengths, &address) {
+        return;
+    }
     let Some(entry) = PREFIX_TRIE.get(Key::new(128, address)) else { return };
     if let Some(entry) = PREFIX_ENTRIES.get(*entry) {
         follow(walk, entry.head, entry.parent, second);
     }
+}
+
+/// Whether there may be a prefix that covers an address.
+#[inline(always)]
+fn may_be_covered(lengths: u32, address: &Address) -> bool {
+    if lengths & FILTER_ALL != 0 {
+        return true;
+    }
+    let lengths = lengths & filter_lengths(address);
+    for n in 0..FILTER_LENGTHS.len() {
+        if lengths >> n & 1 != 0 && is_set(FilterBit::of_address(n, address)) {
+            return true;
+        }
+    }
+    false
+}
+
+#[inline(always)]
+fn is_set(bit: FilterBit) -> bool {
+    FILTER.get(bit.word()).is_some_and(|word| word & bit.mask() != 0)
 }
 
 #[inline(always)]
@@ -97,22 +125,26 @@ fn by_socket(skb: *mut __sk_buff, config: &Config, walk: &mut Walk) {
         return;
     }
     // SAFETY: not null.
-    let sk = unsafe { bpf_sk_fullsock(sk) };
-    if sk.is_null() {
+    if 1 << unsafe { (*sk).state } & MINI_SOCKETS != 0 {
         return;
     }
     if config.dimensions & DIM_UID != 0 {
         // SAFETY: the context of the running program.
         walk.uid = unsafe { bpf_get_socket_uid(skb) };
-        if walk.uid != NO_UID {
+        if walk.uid != NO_UID && is_set(FilterBit::of(FILTER_USER, [u64::from(walk.uid), 0])) {
             // SAFETY: one word, copied at once.
             let head = unsafe { UID_HEADS.get(&walk.uid) }.copied().unwrap_or(Head::EMPTY);
             follow(walk, head, 0, 0);
         }
     }
     if config.dimensions & DIM_PIDS != 0 {
-        // SAFETY: a full socket; the map is one of socket storage.
+        // SAFETY: the verifier wants to be told by the kernel that it is a full
+        // socket; the map is one of socket storage.
         let tag = unsafe {
+            let sk = bpf_sk_fullsock(sk);
+            if sk.is_null() {
+                return;
+            }
             let map = core::ptr::from_ref(&SOCK_TAG).cast_mut().cast::<c_void>();
             bpf_sk_storage_get(map, sk.cast(), core::ptr::null_mut(), 0).cast::<u32>()
         };
@@ -124,41 +156,29 @@ fn by_socket(skb: *mut __sk_buff, config: &Config, walk: &mut Walk) {
         }
     }
     if config.dimensions & DIM_CGROUP != 0 {
-        let mut levels = Levels { skb, walk, levels: config.cgroup_levels };
-        // SAFETY: the callback takes what it is given here.
-        unsafe {
-            bpf_loop(
-                CGROUP_LEVELS,
-                by_cgroup_level as *mut c_void,
-                core::ptr::from_mut(&mut levels).cast(),
-                0,
-            );
+        by_cgroup(skb, config.cgroup_levels, walk);
+    }
+}
+
+/// From the root to the socket's cgroup, the levels that rules are for.
+#[inline(always)]
+fn by_cgroup(skb: *mut __sk_buff, levels: u32, walk: &mut Walk) {
+    for level in 0..CGROUP_LEVELS {
+        if levels >> level == 0 {
+            return;
         }
+        if levels >> level & 1 == 0 {
+            continue;
+        }
+        // SAFETY: the context of the running program; 0 if there is no such level.
+        let id = unsafe { bpf_skb_ancestor_cgroup_id(skb, level as i32) };
+        if !is_set(FilterBit::of(FILTER_CGROUP, [id, 0])) {
+            continue;
+        }
+        // SAFETY: one word, copied at once.
+        let head = unsafe { CGROUP_HEADS.get(&id) }.copied().unwrap_or(Head::EMPTY);
+        follow(walk, head, 0, 0);
     }
-}
-
-struct Levels<'a> {
-    skb: *mut __sk_buff,
-    walk: &'a mut Walk,
-    levels: u32,
-}
-
-/// One level of the way from the root to the socket's cgroup.
-unsafe extern "C" fn by_cgroup_level(level: u32, levels: *mut Levels<'_>) -> i64 {
-    // SAFETY: handed through by `bpf_loop`, which does not outlive it.
-    let levels = unsafe { &mut *levels };
-    if levels.levels >> level == 0 {
-        return 1;
-    }
-    if levels.levels >> level & 1 == 0 {
-        return 0;
-    }
-    // SAFETY: the context of the running program; 0 if there is no such level.
-    let id = unsafe { bpf_skb_ancestor_cgroup_id(levels.skb, level as i32) };
-    // SAFETY: one word, copied at once.
-    let head = unsafe { CGROUP_HEADS.get(&id) }.copied().unwrap_or(Head::EMPTY);
-    follow(levels.walk, head, 0, 0);
-    0
 }
 
 /// Tries the rules of a list, and then those of the prefixes that cover it.

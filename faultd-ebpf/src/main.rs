@@ -23,6 +23,7 @@ mod matching;
 mod packet;
 mod parse;
 mod program;
+mod quick;
 mod rng;
 mod sets;
 mod walk;

@@ -49,6 +49,9 @@ pub static PREFIX_TRIE: LpmTrie<abi::Address, u32> = LpmTrie::with_max_entries(a
 #[map]
 pub static PREFIX_ENTRIES: Array<abi::PrefixEntry> = Array::with_max_entries(abi::PREFIXES, 0);
 
+#[map]
+pub static FILTER: Array<u64> = Array::with_max_entries(abi::FILTER_WORDS, 0);
+
 /// Socket storage as aya's `SkStorage`, with BPF_F_CLONE: connections that are
 /// accepted inherit the tag of the socket that listens.
 #[repr(C)]

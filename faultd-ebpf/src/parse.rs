@@ -16,15 +16,15 @@ use crate::{
 };
 
 // include/uapi/linux/if_ether.h
-const ETH_P_IP: u16 = 0x0800;
-const ETH_P_IPV6: u16 = 0x86dd;
+pub const ETH_P_IP: u16 = 0x0800;
+pub const ETH_P_IPV6: u16 = 0x86dd;
 const ETH_P_8021Q: u16 = 0x8100;
 const ETH_P_8021AD: u16 = 0x88a8;
 
 // https://www.iana.org/assignments/protocol-numbers
 const ICMP: u8 = 1;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
+pub const TCP: u8 = 6;
+pub const UDP: u8 = 17;
 const DCCP: u8 = 33;
 const ICMPV6: u8 = 58;
 const SCTP: u8 = 132;
@@ -63,11 +63,10 @@ enum Fragment {
     Later,
 }
 
-/// Parses `skb`, which is at `hooks`. `None`: not IP, or cut short.
+/// Fills in `packet`, whose hooks are known. False: not IP, or cut short.
 #[inline(always)]
-pub fn parse(skb: *mut __sk_buff, hooks: u8) -> Option<Packet> {
-    let mut packet = Packet::new(hooks);
-    (faultd_parse(skb, &raw mut packet) != 0).then_some(packet)
+pub fn parse(skb: *mut __sk_buff, packet: &mut Packet) -> bool {
+    faultd_parse(skb, packet) != 0
 }
 
 /// Fills `packet` in. Returns 0 if it is not IP or cut short.
@@ -245,7 +244,7 @@ fn fragment_ports(skb: *mut __sk_buff, transport: &Transport, packet: &mut Packe
 /// Ports of servers, relays and clients (RFC 2131, RFC 8415). The source port
 /// of a server is not prescribed, so the destination decides.
 #[inline(always)]
-const fn is_dhcp(destination: u16) -> bool {
+pub const fn is_dhcp(destination: u16) -> bool {
     matches!(destination, 67 | 68 | 546 | 547)
 }
 

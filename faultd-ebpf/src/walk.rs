@@ -58,9 +58,9 @@ const YES: u32 = 2;
 
 impl Walk {
     #[inline(always)]
-    pub const fn new(packet: Packet) -> Self {
+    pub const fn new(hooks: u8) -> Self {
         Self {
-            packet,
+            packet: Packet::new(hooks),
             uid: NO_UID,
             node: NO_NODE,
             tag: 0,

@@ -14,6 +14,7 @@ use crate::{
     index::look_up,
     maps::{BYPASS_MARK, CONFIG},
     parse::parse,
+    quick::{self, BARE},
     walk::Walk,
 };
 
@@ -36,8 +37,10 @@ fn is_dropped(skb: *mut __sk_buff) -> bool {
     if config.dimensions == 0 {
         return false;
     }
-    let Some(packet) = parse(skb, HOOK_CG_INGRESS) else { return false };
-    let mut walk = Walk::new(packet);
+    let mut walk = Walk::new(HOOK_CG_INGRESS);
+    if !quick::parse::<BARE>(skb, &mut walk.packet) && !parse(skb, &mut walk.packet) {
+        return false;
+    }
     look_up(skb, config, &mut walk);
     walk.verdict.drop != 0
 }

@@ -11,7 +11,7 @@ use aya_ebpf::{
 };
 use aya_log_ebpf::debug;
 use faultd_abi::{
-    Config, HOOK_TC_EGRESS, HOOK_TC_INGRESS, LINE_META_LEN, LOOPBACK_IFINDEX, LineMeta,
+    Config, HEADLESS, HOOK_TC_EGRESS, HOOK_TC_INGRESS, LINE_META_LEN, LOOPBACK_IFINDEX, LineMeta,
     NOTE_LINE_FAILED, NOTE_NO_LINE, VIA_EDT, VIA_LINE, VIA_NETEM,
 };
 
@@ -19,6 +19,7 @@ use crate::{
     index::look_up,
     maps::{BYPASS_MARK, CONFIG, ORIGINS, note},
     parse::parse,
+    quick::{self, ETHERNET},
     walk::Walk,
 };
 
@@ -64,13 +65,29 @@ fn classify(ctx: &TcContext, hooks: u8) -> i32 {
         return TC_ACT_UNSPEC;
     }
     make_linear(skb);
-    let Some(packet) = parse(skb, hooks) else { return TC_ACT_UNSPEC };
-    let mut walk = Walk::new(packet);
+    let mut walk = Walk::new(hooks);
+    let quickly = has_ethernet(skb, config) && quick::parse::<ETHERNET>(skb, &mut walk.packet);
+    if !quickly && !parse(skb, &mut walk.packet) {
+        return TC_ACT_UNSPEC;
+    }
     look_up(skb, config, &mut walk);
     if walk.verdict.touched == 0 {
         return TC_ACT_UNSPEC;
     }
     act(ctx, config, hooks, &mut walk)
+}
+
+/// Whether packets begin with an Ethernet header here, which nothing in the
+/// packet tells for certain.
+#[inline(always)]
+fn has_ethernet(skb: *mut __sk_buff, config: &Config) -> bool {
+    if config.headless_count == 0 {
+        return true;
+    }
+    // SAFETY: the context of the running program.
+    let ifindex = unsafe { (*skb).ifindex };
+    ifindex == LOOPBACK_IFINDEX
+        || config.headless_count as usize <= HEADLESS && !config.headless.contains(&ifindex)
 }
 
 /// Some drivers leave the headers in a page fragment, out of the parser's

@@ -1,6 +1,9 @@
 //! The state of a plane, and how rules come and go.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use aya::maps::MapError;
 use faultd_abi as abi;
@@ -22,7 +25,7 @@ use crate::{
     engine::journal::Journal,
     fault::net::line,
     host::{
-        links::{self, Link},
+        links::{self, Framing, Link},
         netns::Netns,
     },
 };
@@ -40,6 +43,9 @@ pub struct Core {
     pub(super) origins: Origins,
     pub(super) line: Option<Arc<dyn DelayLine>>,
     exempt: HashMap<ExemptKey, usize>,
+    /// Interfaces whose packets begin with something else than an Ethernet
+    /// header.
+    pub(super) headless: BTreeSet<u32>,
 }
 
 impl Core {
@@ -65,6 +71,7 @@ impl Core {
             origins: Origins::default(),
             line: None,
             exempt: HashMap::new(),
+            headless: BTreeSet::new(),
         };
         Ok((core, heartbeat))
     }
@@ -98,6 +105,7 @@ impl Core {
         if spec.uses_line() {
             self.open_line(spec, &links, slot)?;
         }
+        self.tell_framing(&links)?;
         let places = self.places(spec, &links);
         self.attachments.acquire(&mut self.ebpf, &places, slot, spec.expires_boot_ns)?;
 
@@ -192,8 +200,24 @@ impl Core {
             .fold(0, |levels, level| levels | 1_u32.checked_shl(level).unwrap_or(0));
         self.config.flags =
             if rules().filter(remote).any(arrives) { abi::REMOTE_INGRESS_VIEW } else { 0 };
+        self.config.filter_lengths = self.index.filter_lengths();
+        self.config.headless_count = self.headless.len() as u32;
+        self.config.headless = [0; abi::HEADLESS];
+        for (place, ifindex) in self.config.headless.iter_mut().zip(&self.headless) {
+            *place = *ifindex;
+        }
         self.maps.config.set(0, self.config, 0)?;
         Ok(())
+    }
+
+    /// Tells the programs, before they are attached, which of the interfaces
+    /// have no Ethernet headers. One that has gone does no harm in the list:
+    /// its number is not given out again for long.
+    pub(super) fn tell_framing(&mut self, links: &[Link]) -> Result<(), PlaneError> {
+        let before = self.headless.len();
+        let headless = links.iter().filter(|link| link.framing != Framing::Ethernet);
+        self.headless.extend(headless.map(|link| link.ifindex));
+        if self.headless.len() == before { Ok(()) } else { self.write_config() }
     }
 
     /// The interfaces that a rule needs.

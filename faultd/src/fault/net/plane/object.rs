@@ -132,6 +132,8 @@ pub struct Maps {
     pub prefix_trie: LpmTrie<MapData, Address, u32>,
     /// Entries of the prefix index.
     pub prefix_entries: ArrayMap<PrefixEntry>,
+    /// In front of the index: what it may hold.
+    pub filter: ArrayMap<u64>,
     /// The process that made a socket.
     pub sock_tag: SkStorage<MapData, u32>,
     /// Flows that no rule touches.
@@ -259,6 +261,7 @@ impl Maps {
             pid_class: take(ebpf, map::PID_CLASS)?,
             prefix_trie: take(ebpf, map::PREFIX_TRIE)?,
             prefix_entries: take(ebpf, map::PREFIX_ENTRIES)?,
+            filter: take(ebpf, map::FILTER)?,
             sock_tag: take(ebpf, map::SOCK_TAG)?,
             exempt: take(ebpf, map::EXEMPT)?,
             origins: take(ebpf, map::ORIGINS)?,

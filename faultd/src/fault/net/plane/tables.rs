@@ -43,6 +43,10 @@ impl Tables for MapTables<'_> {
         self.maps.prefix_entries.set(index, entry, 0)
     }
 
+    fn set_filter(&mut self, index: u32, word: u64) -> Result<(), MapError> {
+        self.maps.filter.set(index, word, 0)
+    }
+
     fn set_prefix(&mut self, net: Net, entry: Option<u32>) -> Result<(), MapError> {
         let key = lpm_trie::Key::new(u32::from(net.len), net.prefix.address);
         match entry {

@@ -98,6 +98,7 @@ impl Core {
         match event {
             LinkEvent::Changed(link) => self.cover(&link),
             LinkEvent::Gone { ifindex } => {
+                self.headless.remove(&ifindex);
                 let mut errors = self.attachments.forget(ifindex);
                 if let Some(line) = self.line.clone() {
                     errors.extend(self.drop_origins(&*line, ifindex));
@@ -123,7 +124,8 @@ impl Core {
             .filter(|(_, entry)| entry.open)
             .map(|(slot, e)| (slot, e.hooks, e.expires_boot_ns, e.uses_line))
             .collect();
-        let mut errors = Vec::new();
+        let mut errors: Vec<PlaneError> = Vec::new();
+        errors.extend(self.tell_framing(std::slice::from_ref(link)).err());
         for (slot, hooks, expires, uses_line) in open {
             let places = link_places(hooks, link);
             if places.iter().all(|place| self.attachments.is_user(*place, slot)) {

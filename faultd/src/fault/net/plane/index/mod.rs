@@ -5,6 +5,7 @@
 //! [`faultd_abi::Node`]): a rule is added in front; a removed node keeps its
 //! `next`, and nodes are reused first in, first out, long after.
 
+mod filter;
 mod prefixes;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use std::collections::{HashMap, VecDeque};
 use faultd_abi as abi;
 use faultd_abi::{Head, NO_NODE, Node, PrefixEntry};
 
+use filter::Filter;
 pub use prefixes::Net;
 use prefixes::Prefixes;
 
@@ -72,6 +74,12 @@ pub trait Tables {
     /// When the map refuses.
     fn set_entry(&mut self, index: u32, entry: PrefixEntry) -> Result<(), Self::Error>;
 
+    /// Writes a word of the filter.
+    ///
+    /// # Errors
+    /// When the map refuses.
+    fn set_filter(&mut self, index: u32, word: u64) -> Result<(), Self::Error>;
+
     /// Lets a prefix lead to an entry, or to none.
     ///
     /// # Errors
@@ -111,6 +119,7 @@ struct Member {
 pub struct Index {
     lists: HashMap<Key, List>,
     prefixes: Prefixes,
+    filter: Filter,
     nodes: Pool,
     next_tag: u32,
     /// Lists in each dimension.
@@ -122,6 +131,7 @@ impl Default for Index {
         Self {
             lists: HashMap::new(),
             prefixes: Prefixes::default(),
+            filter: Filter::default(),
             nodes: Pool::new(abi::NODES),
             next_tag: 0,
             in_use: HashMap::new(),
@@ -133,6 +143,11 @@ impl Index {
     /// `DIM_*` bits of the dimensions that hold a rule.
     pub fn dimensions(&self) -> u32 {
         self.in_use.keys().fold(0, |bits, dimension| bits | dimension)
+    }
+
+    /// See [`faultd_abi::Config::filter_lengths`].
+    pub fn filter_lengths(&self) -> u32 {
+        self.filter.lengths()
     }
 
     /// How many more list nodes there are.
@@ -170,8 +185,12 @@ impl Index {
         member: Member,
     ) -> Result<(), IndexError<T::Error>> {
         if !self.lists.contains_key(&key) {
-            if let Key::Remote(net) = key {
-                self.prefixes.insert(tables, net)?;
+            self.filter.add(tables, key)?;
+            if let Key::Remote(net) = key
+                && let Err(error) = self.prefixes.insert(tables, net)
+            {
+                self.filter.remove(tables, key);
+                return Err(error);
             }
             self.next_tag = self.next_tag.wrapping_add(1).max(1);
             self.lists.insert(key, List { tag: self.next_tag, members: VecDeque::new() });
@@ -234,6 +253,7 @@ impl Index {
             Key::Remote(net) => self.prefixes.remove(tables, net),
             _ => drop(tables.set_head(key, Head::EMPTY)),
         }
+        self.filter.remove(tables, key);
     }
 }
 

@@ -3,7 +3,10 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
-use faultd_abi::{Address, Head, NO_NODE, Node, PrefixEntry};
+use faultd_abi::{
+    Address, FILTER_ALL, FILTER_CGROUP, FILTER_LENGTHS, FILTER_USER, FilterBit, Head, NO_NODE,
+    Node, PrefixEntry, filter_lengths,
+};
 use ipnet::IpNet;
 
 use super::{super::address, Index, IndexError, Key, Net, Tables};
@@ -15,6 +18,7 @@ struct Fake {
     heads: HashMap<Key, Head>,
     entries: HashMap<u32, PrefixEntry>,
     trie: HashMap<Net, u32>,
+    filter: HashMap<u32, u64>,
     writes: usize,
     fail_at: Option<usize>,
 }
@@ -62,6 +66,19 @@ impl Fake {
         slots
     }
 
+    fn is_set(&self, bit: FilterBit) -> bool {
+        self.filter.get(&bit.word()).is_some_and(|word| word & bit.mask() != 0)
+    }
+
+    /// Whether the filter, as the programs read it, lets an address through.
+    fn lets_through(&self, index: &Index, address: &str) -> bool {
+        let address = address::address(address.parse::<IpAddr>().unwrap());
+        let lengths = index.filter_lengths() & filter_lengths(&address);
+        index.filter_lengths() & FILTER_ALL != 0
+            || (0..FILTER_LENGTHS.len())
+                .any(|n| lengths >> n & 1 != 0 && self.is_set(FilterBit::of_address(n, &address)))
+    }
+
     fn longest(&self, address: Address) -> Option<u32> {
         let covering = self.trie.iter().filter(|(net, _)| net.prefix.contains(&address));
         covering.max_by_key(|(net, _)| net.len).map(|(_, entry)| *entry)
@@ -86,6 +103,12 @@ impl Tables for Fake {
     fn set_entry(&mut self, index: u32, entry: PrefixEntry) -> Result<(), Refused> {
         self.write()?;
         self.entries.insert(index, entry);
+        Ok(())
+    }
+
+    fn set_filter(&mut self, index: u32, word: u64) -> Result<(), Refused> {
+        self.write()?;
+        self.filter.insert(index, word);
         Ok(())
     }
 
@@ -201,9 +224,45 @@ fn an_address_meets_every_prefix_that_covers_it_whatever_the_order() {
 }
 
 #[test]
+fn the_filter_lets_through_what_is_linked_and_little_else() {
+    let (mut index, mut maps) = (Index::default(), Fake::default());
+    let nets = ["10.0.0.0/8", "10.1.0.0/17", "192.0.2.1/32", "2001:db8::/47", "fd00::1/128"];
+    for (slot, net) in (1..).zip(nets) {
+        index.link(&mut maps, remote(net), slot, 1).unwrap();
+    }
+    for inside in ["10.9.9.9", "10.1.127.1", "192.0.2.1", "2001:db8:1::1", "fd00::1"] {
+        assert!(maps.lets_through(&index, inside), "{inside}");
+    }
+    for outside in ["11.1.1.1", "192.0.2.2", "2002:db8::1", "fd00::2", "::a00:1"] {
+        assert!(!maps.lets_through(&index, outside), "{outside}");
+    }
+    index.unlink(&mut maps, remote("10.0.0.0/8"), 1).unwrap();
+    assert!(!maps.lets_through(&index, "10.9.9.9"));
+    assert!(maps.lets_through(&index, "10.1.1.1"), "the shorter one has gone, not this");
+
+    index.link(&mut maps, remote("0.0.0.0/1"), 6, 1).unwrap();
+    assert!(maps.lets_through(&index, "11.1.1.1"), "too short for the filter");
+    index.link(&mut maps, Key::Uid(7), 7, 1).unwrap();
+    index.link(&mut maps, Key::Uid(7), 8, 1).unwrap();
+    index.link(&mut maps, Key::Cgroup(7), 9, 1).unwrap();
+    index.unlink(&mut maps, Key::Uid(7), 7).unwrap();
+    assert!(maps.is_set(FilterBit::of(FILTER_USER, [7, 0])));
+    assert!(maps.is_set(FilterBit::of(FILTER_CGROUP, [7, 0])));
+
+    for (slot, net) in (2..).zip(&nets[1..]) {
+        index.unlink(&mut maps, remote(net), slot).unwrap();
+    }
+    index.unlink(&mut maps, remote("0.0.0.0/1"), 6).unwrap();
+    index.unlink(&mut maps, Key::Uid(7), 8).unwrap();
+    index.unlink(&mut maps, Key::Cgroup(7), 9).unwrap();
+    assert_eq!(index.filter_lengths(), 0);
+    assert!(maps.filter.values().all(|word| *word == 0), "bits are left over");
+}
+
+#[test]
 fn a_refused_write_leaves_what_was_there() {
     // Whichever write of the second link fails, the first rule stays found.
-    for fail_at in 1..=5 {
+    for fail_at in 1..=6 {
         let (mut index, mut maps) = (Index::default(), Fake::default());
         index.link(&mut maps, remote("10.1.0.0/16"), 1, 1).unwrap();
         maps.fail_at = Some(maps.writes + fail_at);
@@ -211,6 +270,7 @@ fn a_refused_write_leaves_what_was_there() {
         maps.fail_at = None;
         if linked.is_err() {
             assert_eq!(maps.slots_for("10.1.1.1"), [1], "write {fail_at}");
+            assert!(maps.lets_through(&index, "10.1.1.1"), "write {fail_at}");
         }
         index.unlink(&mut maps, remote("10.0.0.0/8"), 2).unwrap();
         index.unlink(&mut maps, remote("10.1.0.0/16"), 1).unwrap();

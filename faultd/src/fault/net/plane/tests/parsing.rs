@@ -1,5 +1,7 @@
 //! Whatever a packet is wrapped in, the classifier sees its ports.
 
+use std::{net::UdpSocket, process::Command};
+
 use faultd_api::{PortSet, Proto};
 
 use super::{
@@ -34,6 +36,28 @@ fn assert_seen(bench: &Bench, wrap: impl Fn(&mut Packet), ends: [&str; 2], what:
             assert_eq!(bench.leave(&packet.bytes()), verdict, "{what}, port {port}");
         }
     }
+}
+
+/// Without an Ethernet header, a packet whose own bytes look like one: from
+/// 8.0.69.1, port 32768, to a port whose number ends in 17.
+#[test]
+fn a_packet_without_ethernet_is_not_taken_for_one() {
+    let Some(bench) = Bench::new() else { return };
+    for arguments in
+        ["tuntap add dev bare0 mode tun", "addr add 8.0.69.1/24 dev bare0", "link set bare0 up"]
+    {
+        let ip = || Command::new("ip").args(arguments.split(' ')).status();
+        assert!(bench.netns.run(ip).unwrap().unwrap().success(), "ip {arguments}");
+    }
+    let bind = || UdpSocket::bind("8.0.69.1:32768");
+    let sender = bench.netns.run(bind).unwrap().unwrap();
+    let mut spec = rule();
+    spec.port = Some(PortSet::single(0x1111));
+    let counted = bench.with_rule(&spec, |_| {
+        // Refused, the device having no reader, but only behind the classifier.
+        let _ = sender.send_to(&[0xff; 64], "8.0.69.2:4369");
+    });
+    assert_eq!(counted.matched, 1);
 }
 
 #[test]
