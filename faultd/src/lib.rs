@@ -1,6 +1,7 @@
 //! faultd, the fault-injection daemon. See ARCHITECTURE.md for the tour.
 
 pub mod api;
+pub mod chain;
 pub mod commands;
 pub mod config;
 pub mod daemon;

@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use faultd::{
+    chain::chain,
     commands, config,
     daemon::{self, Paths},
     engine::{guardian, state_dir},
@@ -75,7 +76,10 @@ fn main() -> ExitCode {
         }
     };
     result.unwrap_or_else(|e| {
-        eprintln!("faultd: {e:#}");
+        eprintln!("faultd: {}", chain(&*e));
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("faultd: it has to run as root");
+        }
         ExitCode::FAILURE
     })
 }

@@ -2,7 +2,7 @@
 
 use std::{io, os::unix::net::UnixDatagram, time::Duration};
 
-use faultd_tests::{World, daemon::Home, eventually, slowly, traffic::sender_to};
+use faultd_tests::{Outcome, World, daemon::Home, eventually, slowly, traffic::sender_to};
 use tempfile::TempDir;
 
 /// The socket on which a service manager listens; sd_notify(3).
@@ -85,4 +85,16 @@ fn otherwise_the_programs_say_nothing() {
         world.show(&id)["counters"]["affected"].as_u64() > Some(0)
     });
     assert_eq!(from_the_kernel(&world), Vec::<String>::new());
+}
+
+#[test]
+fn a_daemon_that_cannot_start_says_why_and_says_it_once() {
+    let home = Home::new();
+    std::fs::write(home.state(), "a file where the directory should be").unwrap();
+    let outcome = Outcome::of(&mut home.command());
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""));
+    let state = home.state().display().to_string();
+    assert!(outcome.stderr.starts_with(&format!("faultd: {state}: ")), "{outcome:?}");
+    assert_eq!(outcome.stderr.lines().count(), 1, "{outcome:?}");
+    assert_eq!(outcome.stderr.matches("os error").count(), 1, "{outcome:?}");
 }

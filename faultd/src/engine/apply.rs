@@ -179,7 +179,7 @@ fn guarded<T>(what: &str, run: impl FnOnce() -> Result<T, StepError>) -> Result<
 
 /// An error with all of its causes, on one line.
 fn chain(error: &StepError) -> String {
-    format!("{}: {:#}", error.what, error.source)
+    format!("{}: {}", error.what, crate::chain::chain(&*error.source))
 }
 
 /// What a panic said.
