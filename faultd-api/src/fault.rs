@@ -164,6 +164,8 @@ pub enum State {
 pub enum EndReason {
     /// Its time was up.
     Expired,
+    /// It did all that it was asked to do before its time was up.
+    Completed,
     /// Somebody reverted it.
     Reverted,
     /// Its lease was not confirmed in time.
@@ -196,6 +198,26 @@ pub struct Counters {
 /// What was really achieved, in the units of the parameters
 /// (`ms_p50`, `ms_p99`, `percent`).
 pub type Achieved = BTreeMap<String, f64>;
+
+/// What became of a process that a fault acted on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ProcessOutcome {
+    /// Process id.
+    pub pid: u32,
+    /// Command name.
+    pub comm: String,
+    /// Milliseconds from the first signal to its end; `null` while it lives.
+    pub ended_ms: Option<f64>,
+    /// Whether it outlived its grace period and was killed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub needed_kill: bool,
+    /// Milliseconds from its end until another process had taken its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovered_ms: Option<f64>,
+    /// The process that took its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<u32>,
+}
 
 /// A fault as the daemon reports it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -247,6 +269,9 @@ pub struct Fault {
     pub counters: Counters,
     /// What was achieved.
     pub achieved: Achieved,
+    /// The processes that it acted on one by one, at most 200.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub processes: Vec<ProcessOutcome>,
     /// What was alive when it was injected and is hit, a few of each listed;
     /// what appears later is hit as well. Absent for kinds that cannot tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]

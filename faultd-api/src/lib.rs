@@ -31,7 +31,9 @@ pub use call::Call;
 pub use catalog::{CATALOG, KindInfo};
 pub use duration::Span;
 pub use errno::Errno;
-pub use fault::{Achieved, Counters, EndReason, Fault, FaultRequest, Owner, RawRequest, State};
+pub use fault::{
+    Achieved, Counters, EndReason, Fault, FaultRequest, Owner, ProcessOutcome, RawRequest, State,
+};
 pub use invalid::Invalid;
 pub use params::{
     Distribution, Kind, LatencyParams, LossParams, Params, PartitionParams, SyscallParams,

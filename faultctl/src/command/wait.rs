@@ -73,13 +73,17 @@ pub fn report(cx: &mut Context, fault: &Fault) -> Result<(), Failure> {
     }
 }
 
-/// Counters, and requested beside achieved.
+/// Counters, requested beside achieved, and single processes.
 pub fn figures(cx: &mut Context, fault: &Fault) -> Result<(), Failure> {
     cx.out.line("")?;
     cx.out.table(&fault::counters(fault))?;
     if let Some(achieved) = fault::achieved(fault) {
         cx.out.line("")?;
         cx.out.table(&achieved)?;
+    }
+    if let Some(processes) = fault::processes(fault) {
+        cx.out.line("")?;
+        cx.out.table(&processes)?;
     }
     Ok(())
 }

@@ -58,6 +58,7 @@ pub fn title(fault: &Fault) -> String {
 pub fn reason(reason: EndReason) -> &'static str {
     match reason {
         EndReason::Expired => "expired",
+        EndReason::Completed => "completed",
         EndReason::Reverted => "reverted",
         EndReason::LeaseLost => "lease lost",
         EndReason::DaemonExit => "daemon exit",
@@ -199,6 +200,35 @@ pub fn counters(fault: &Fault) -> Table {
     table
 }
 
+/// What became of single processes; `None` where there is nothing to tell.
+pub fn processes(fault: &Fault) -> Option<Table> {
+    use Align::{Left, Right};
+    if fault.processes.is_empty() {
+        return None;
+    }
+    let columns = [
+        ("PID", Right),
+        ("COMMAND", Left),
+        ("ENDED AFTER", Right),
+        ("NEEDED KILL", Left),
+        ("REPLACED AFTER", Right),
+        ("REPLACED BY", Right),
+    ];
+    let mut table = Table::with_heading(&columns).indented("  ");
+    let ms = |ms: Option<f64>| ms.map_or("-".to_owned(), |ms| format!("{} ms", number(ms)));
+    for process in &fault.processes {
+        table.row([
+            process.pid.to_string().into(),
+            process.comm.as_str().into(),
+            ms(process.ended_ms).into(),
+            if process.needed_kill { "yes".into() } else { "-".into() },
+            ms(process.recovered_ms).into(),
+            process.replaced_by.map_or("-".to_owned(), |pid| pid.to_string()).into(),
+        ]);
+    }
+    Some(table)
+}
+
 /// Requested beside achieved; `None` while nothing was measured.
 pub fn achieved(fault: &Fault) -> Option<Table> {
     use Align::{Left, Right};
@@ -232,6 +262,30 @@ mod tests {
         assert_eq!(params(Kind::Loss, &json!({"gemodel": "5,30,100,0"})), "--gemodel 5,30,100,0");
         assert_eq!(params(Kind::Loss, &json!({"every": 3, "new": true})), "--every 3 --new");
         assert_eq!(params(Kind::Partition, &json!({})), "");
+    }
+
+    #[test]
+    fn processes_are_told_one_by_one() {
+        let mut fault: Fault = serde_json::from_value(json!({
+            "id": "f-7k2m9q", "kind": "partition", "params": {}, "target": {"pid": [7]},
+            "state": "active", "backend": "pidfd", "label": null, "seed": 1, "owner": {"uid": 0},
+            "created_at": "2026-11-21T10:00:00Z", "expires_at": "2026-11-21T10:01:00Z",
+            "active_at": null, "ended_at": null, "end_reason": null, "active_mono_ns": null,
+            "ended_mono_ns": null, "counters": {"matched": 2, "affected": 2}, "achieved": {},
+        }))
+        .unwrap();
+        assert!(processes(&fault).is_none());
+        fault.processes = serde_json::from_value(json!([
+            {"pid": 7, "comm": "web", "ended_ms": 1.25, "recovered_ms": 30.0, "replaced_by": 9},
+            {"pid": 8, "comm": "web", "ended_ms": 10_000.5, "needed_kill": true},
+        ]))
+        .unwrap();
+        let expected = "  \
+  PID  COMMAND  ENDED AFTER  NEEDED KILL  REPLACED AFTER  REPLACED BY
+    7  web          1.25 ms  -                     30 ms            9
+    8  web       10000.5 ms  yes                       -            -
+";
+        assert_eq!(processes(&fault).unwrap().render(false), expected);
     }
 
     #[test]

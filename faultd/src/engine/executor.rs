@@ -20,7 +20,7 @@ use super::{
     clock::{self, Moment},
     error::EngineError,
     id,
-    plan::{ApplyCx, Observation, Plan},
+    plan::{ApplyCx, Finisher, Observation, Plan},
     queue::Alarm,
     reserve::Reserve,
     table::{Entry, Seq, nanos, reason_name},
@@ -28,9 +28,23 @@ use super::{
 
 /// What the executor is asked to do.
 pub(super) enum Job {
-    Apply { ask: Arc<Ask>, plan: Plan, reply: oneshot::Sender<Result<Fault, EngineError>> },
-    Revert { ids: Vec<String>, actor: Actor, reply: oneshot::Sender<Vec<Fault>> },
-    Shutdown { reply: oneshot::Sender<Vec<Fault>> },
+    Apply {
+        ask: Arc<Ask>,
+        plan: Plan,
+        reply: oneshot::Sender<Result<Fault, EngineError>>,
+    },
+    Revert {
+        ids: Vec<String>,
+        actor: Actor,
+        reply: oneshot::Sender<Vec<Fault>>,
+    },
+    /// A fault says that it is done.
+    Finish {
+        id: String,
+    },
+    Shutdown {
+        reply: oneshot::Sender<Vec<Fault>>,
+    },
 }
 
 pub(super) fn start(shared: Arc<Shared>) -> io::Result<()> {
@@ -56,7 +70,7 @@ fn abort(why: &str) {
 }
 
 struct Executor<'a> {
-    shared: &'a Shared,
+    shared: &'a Arc<Shared>,
     token: Exclusive,
     reserve: Reserve,
 }
@@ -98,8 +112,27 @@ impl Executor<'_> {
                 }
                 let _ = reply.send(ended);
             }
+            Job::Finish { id } => {
+                self.end_due();
+                let seq = self.shared.table().find(&id).map(|(seq, _)| seq);
+                if let Some(seq) = seq {
+                    self.end(seq, EndReason::Completed, &Actor::daemon());
+                }
+            }
             Job::Shutdown { .. } => {}
         }
+    }
+
+    /// How the fault `id` says that it is done. A fault holds it while the
+    /// engine holds the fault: hence the weak reference.
+    fn finisher(&self, id: &str) -> Finisher {
+        let (shared, id) = (Arc::downgrade(self.shared), id.to_owned());
+        Finisher::new(move || {
+            if let Some(shared) = shared.upgrade() {
+                // Refused by an executor that has ended: so has the fault.
+                let _ = shared.queue.push(Job::Finish { id: id.clone() });
+            }
+        })
     }
 
     fn apply(&mut self, ask: &Ask, plan: Plan) -> Result<Fault, EngineError> {
@@ -117,7 +150,9 @@ impl Executor<'_> {
             table.applying(seq);
             (plan.steps, seq, id, seed)
         };
-        let cx = ApplyCx { fault: &id, expires_boot_ns, seed, journal: &self.shared.journal };
+        let finisher = self.finisher(&id);
+        let journal = &self.shared.journal;
+        let cx = ApplyCx { fault: &id, expires_boot_ns, seed, journal, finisher };
         match apply::apply(&mut self.token, steps, &cx) {
             Ok(live) => {
                 let fault = self.shared.table().active(seq, live);
@@ -232,6 +267,7 @@ fn report(ask: &Ask, plan: &Plan, id: &str, seed: u64) -> Fault {
         ended_mono_ns: None,
         counters: faultd_api::Counters::default(),
         achieved: faultd_api::Achieved::default(),
+        processes: Vec::new(),
         hits: Some(plan.hits.clone()),
         notes: telling.map(|rail| &rail.words).chain(&plan.notes).cloned().collect(),
     }

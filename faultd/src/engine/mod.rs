@@ -155,7 +155,8 @@ impl Engine {
         Ok(Self(shared))
     }
 
-    /// Plans and applies a fault; returns it once it is active.
+    /// Plans and applies a fault; returns it once it is active, with what it
+    /// met at once.
     ///
     /// # Errors
     /// When it cannot be planned (nothing was changed) or applied (what was
@@ -170,6 +171,8 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         self.push(Job::Apply { ask, plan, reply })?;
         let fault = answer.await.map_err(|_| EngineError::Stopping)??;
+        let live = self.0.table().find(&fault.id).and_then(|(_, entry)| entry.live.clone());
+        let fault = observed(fault, live.as_deref());
         let Some(naming) = naming else { return Ok(fault) };
         // In force by now; a search that failed leaves the sockets without names.
         let Ok(hits) = naming.await else { return Ok(fault) };
@@ -371,6 +374,7 @@ fn observed(mut fault: Fault, live: Option<&apply::Live>) -> Fault {
         let seen = live.observe();
         fault.counters = seen.counters;
         fault.achieved = seen.achieved;
+        fault.processes = seen.processes;
     }
     fault
 }

@@ -3,7 +3,9 @@
 //! A fault *plans* and the engine *executes*. Planning touches nothing; each
 //! step says how it is taken back, and steps are taken back in reverse order.
 
-use faultd_api::{Achieved, Counters, Hits, PlanStep};
+use std::{fmt, sync::Arc};
+
+use faultd_api::{Achieved, Counters, Hits, PlanStep, ProcessOutcome};
 
 use crate::{engine::journal::Journal, host::undo::Undo};
 
@@ -52,6 +54,31 @@ pub struct ApplyCx<'a> {
     pub seed: u64,
     /// For steps that share undo-logged effects with other faults.
     pub journal: &'a Journal,
+    /// For faults that may be done before their time is up.
+    pub finisher: Finisher,
+}
+
+/// Lets a fault end before its time, because it did all that it was asked to.
+#[derive(Clone)]
+pub struct Finisher(Arc<dyn Fn() + Send + Sync>);
+
+impl Finisher {
+    /// From what has the engine end the fault.
+    pub fn new(finish: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(finish))
+    }
+
+    /// Has the fault taken back soon, as completed. May be called from any
+    /// thread, while the fault is being applied as well, and more than once.
+    pub fn finish(&self) {
+        (self.0)();
+    }
+}
+
+impl fmt::Debug for Finisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Finisher")
+    }
 }
 
 /// One step of a plan.
@@ -104,6 +131,8 @@ pub struct Observation {
     pub counters: Counters,
     /// In the units of the parameters.
     pub achieved: Achieved,
+    /// What became of single processes.
+    pub processes: Vec<ProcessOutcome>,
 }
 
 impl Observation {
@@ -115,6 +144,7 @@ impl Observation {
             *self.counters.more.entry(name).or_default() += count;
         }
         self.achieved.extend(other.achieved);
+        self.processes.extend(other.processes);
     }
 }
 

@@ -204,6 +204,7 @@ impl Table {
         fault.error = error;
         fault.counters = seen.counters;
         fault.achieved = seen.achieved;
+        fault.processes = seen.processes;
         *self.totals.ended.entry((fault.kind, reason_name(reason))).or_default() += 1;
         let fault = fault.clone();
         self.history.push_back(seq);
@@ -248,6 +249,7 @@ impl Table {
 pub(super) const fn reason_name(reason: EndReason) -> &'static str {
     match reason {
         EndReason::Expired => "expired",
+        EndReason::Completed => "completed",
         EndReason::Reverted => "reverted",
         EndReason::LeaseLost => "lease_lost",
         EndReason::DaemonExit => "daemon_exit",

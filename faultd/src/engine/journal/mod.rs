@@ -281,6 +281,15 @@ impl Ticket {
         self.journal.inner().extend(self.seq, expires_boot_ns)
     }
 
+    /// Marks the undo done without replaying it: the effect has been taken
+    /// back in another way, or another entry covers what is left of it.
+    ///
+    /// # Errors
+    /// When the journal could not be written.
+    pub fn close(self) -> Result<(), JournalError> {
+        Ok(self.journal.inner().done(self.seq)?)
+    }
+
     /// Replays the undo and marks it done.
     ///
     /// # Errors

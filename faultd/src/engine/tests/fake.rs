@@ -129,6 +129,10 @@ impl Step for FakeStep {
         if self.is("apply-slow") {
             thread::sleep(Duration::from_millis(500));
         }
+        if self.is("finish") {
+            // Before the fault is active, which must not be too early.
+            cx.finisher.finish();
+        }
         self.log("apply");
         Ok(self)
     }

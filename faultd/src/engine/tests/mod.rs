@@ -140,6 +140,17 @@ async fn a_fault_ends_at_its_time_counted_from_acceptance() {
 }
 
 #[tokio::test]
+async fn a_fault_that_is_done_ends_before_its_time() {
+    let bench = Bench::new();
+    let id = bench.engine.inject(ask("finish-b", 60_000)).await.unwrap().id;
+    let other = bench.engine.inject(ask("x", 60_000)).await.unwrap().id;
+    let fault = until_ended(&bench, &id, 2000).await;
+    assert_eq!(fault.end_reason, Some(EndReason::Completed));
+    assert_eq!(fault.counters.matched, 30, "the last look counts");
+    assert_eq!(bench.engine.get(&other).unwrap().state, State::Active);
+}
+
+#[tokio::test]
 async fn a_fault_whose_time_is_up_before_it_starts_never_starts() {
     let bench = Bench::new();
     let asked = ask("x", 1);
