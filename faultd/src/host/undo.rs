@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     netns::{Netns, NetnsRef},
+    process::ProcessRef,
     sysctl,
     tc::{Handle, Tc, TcError},
 };
@@ -70,6 +71,11 @@ pub enum Undo {
         /// The handle it was given.
         handle: Handle,
     },
+    /// Continue processes that were stopped by a signal.
+    Resume {
+        /// Which; those that have ended are passed over.
+        processes: Vec<ProcessRef>,
+    },
 }
 
 /// Why an effect could not be taken back.
@@ -122,6 +128,7 @@ impl Undo {
             Self::RootQdisc { netns, ifindex, handle } => {
                 inside(netns, |netns| del_root(netns, *ifindex, *handle))
             }
+            Self::Resume { processes } => resume(processes),
         }
     }
 }
@@ -141,8 +148,28 @@ impl fmt::Display for Undo {
             Self::RootQdisc { ifindex, handle, .. } => {
                 write!(f, "root qdisc {handle} on interface {ifindex}")
             }
+            Self::Resume { processes } => match processes.as_slice() {
+                [one] => write!(f, "the stop of process {}", one.pid),
+                several => write!(f, "the stop of {} processes", several.len()),
+            },
         }
     }
+}
+
+/// Continues all that can be; the first error, if any.
+fn resume(processes: &[ProcessRef]) -> io::Result<()> {
+    let mut result = Ok(());
+    for process in processes {
+        // Also where it does not look stopped: the signal may still be on its
+        // way, and one that runs takes no notice.
+        let sent = process.signal(libc::SIGCONT);
+        if let Err(e) = sent
+            && result.is_ok()
+        {
+            result = Err(io::Error::new(e.kind(), format!("process {}: {e}", process.pid)));
+        }
+    }
+    result
 }
 
 /// Runs `f` on the namespace if there still is one.
@@ -242,6 +269,36 @@ mod tests {
         fs::remove_file(&file).unwrap();
         replay_twice(&undo);
         assert!(!file.exists(), "the undo made a file");
+    }
+
+    #[test]
+    fn stopped_processes_go_on_and_reused_ids_are_left_alone() {
+        use crate::host::process::stat::Stat;
+
+        let state = |pid| Stat::read(pid).map(|s| s.state).unwrap();
+        let stopped = || {
+            let child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+            let process = ProcessRef {
+                pid: child.id(),
+                start_time: Stat::read(child.id()).unwrap().start_time,
+            };
+            process.signal(libc::SIGSTOP).unwrap();
+            while state(child.id()) != 'T' {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            (child, process)
+        };
+        let (mut ours, process) = stopped();
+        let (mut other, stranger) = stopped();
+        let reused = ProcessRef { start_time: stranger.start_time + 1, ..stranger };
+        replay_twice(&Undo::Resume { processes: vec![reused, process] });
+        assert_ne!(state(process.pid), 'T');
+        assert_eq!(state(stranger.pid), 'T', "whoever has the id now was continued");
+        for child in [&mut ours, &mut other] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        replay_twice(&Undo::Resume { processes: vec![process] });
     }
 
     #[test]

@@ -4,10 +4,13 @@
 //! Invariants:
 //! - A group is named by its path; on a host with several hierarchies that
 //!   path may exist in some of them only, and with other processes in each.
-//! - Nothing here changes a group.
+//! - Nothing here makes, fills or removes a group; [`Freezer`] and
+//!   [`MemoryGroup`] change one when told to.
 
 mod container;
+mod freezer;
 mod id;
+mod memory;
 mod mount;
 mod procs;
 mod root;
@@ -19,7 +22,9 @@ use std::{
 };
 
 pub use container::container;
+pub use freezer::{Freezer, NoFreezer};
 pub use id::{CgroupId, ids_below};
+pub use memory::{MemoryGroup, MemoryVersion, NoMemoryGroup, memory_version};
 pub use mount::{Hierarchy, Mount, Mounts};
 pub use procs::procs;
 pub(in crate::host) use procs::{procs_below, thread_group};

@@ -17,6 +17,7 @@ mod answer;
 mod kernel;
 mod net;
 mod privilege;
+mod process;
 
 use std::{fmt, sync::OnceLock, thread};
 
@@ -60,6 +61,14 @@ pub enum Feature {
     SchedFifo,
     /// Shortened RCU grace periods.
     RcuExpedited,
+    /// Signals through process descriptors.
+    Pidfd,
+    /// Control groups that can be frozen.
+    Freezer,
+    /// Memory limits of control groups in version 2.
+    MemoryMax,
+    /// Memory limits of control groups in version 1.
+    MemoryLimit,
     /// The privileges that faults need.
     Capabilities,
     /// Whether this process sees the host's processes.
@@ -70,7 +79,7 @@ pub enum Feature {
 
 impl Feature {
     /// Every one.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 24] = [
         Self::Bpf,
         Self::Btf,
         Self::BpfMemory,
@@ -88,6 +97,10 @@ impl Feature {
         Self::Tbf,
         Self::SchedFifo,
         Self::RcuExpedited,
+        Self::Pidfd,
+        Self::Freezer,
+        Self::MemoryMax,
+        Self::MemoryLimit,
         Self::Capabilities,
         Self::PidNamespace,
         Self::UserNamespace,
@@ -113,6 +126,10 @@ impl Feature {
             Self::Tbf => "tbf",
             Self::SchedFifo => "sched-fifo",
             Self::RcuExpedited => "rcu-expedited",
+            Self::Pidfd => "pidfd",
+            Self::Freezer => "freezer",
+            Self::MemoryMax => "memory-max",
+            Self::MemoryLimit => "memory-limit",
             Self::Capabilities => "capabilities",
             Self::PidNamespace => "pid-namespace",
             Self::UserNamespace => "user-namespace",
@@ -137,6 +154,7 @@ impl Feature {
             | Self::CgroupSock
             | Self::RawTracepoint
             | Self::RcuExpedited => &KERNEL,
+            Self::Pidfd | Self::Freezer | Self::MemoryMax | Self::MemoryLimit => &PROCESS,
             Self::SchedFifo | Self::Capabilities | Self::PidNamespace | Self::UserNamespace => {
                 &PRIVILEGE
             }
@@ -158,6 +176,7 @@ struct Group {
 
 static NET: Group = Group { answers: OnceLock::new(), ask: net::ask };
 static KERNEL: Group = Group { answers: OnceLock::new(), ask: kernel::ask };
+static PROCESS: Group = Group { answers: OnceLock::new(), ask: process::ask };
 static PRIVILEGE: Group = Group { answers: OnceLock::new(), ask: privilege::ask };
 
 /// Asks everything in the background, so that nobody waits later.

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -13,6 +14,7 @@ use regex::Regex;
 use super::{error::ResolveError, read, stat::Stat};
 use crate::host::{
     cgroup::{self, CgroupError, CgroupRef},
+    netns::Netns,
     users,
 };
 
@@ -40,6 +42,8 @@ pub(super) enum Criterion {
     Exe(PathBuf, PathBuf),
     /// Command line.
     Cmdline(Regex),
+    /// Network namespace.
+    Netns { given: String, ino: u64 },
 }
 
 impl Criterion {
@@ -78,6 +82,12 @@ impl Criterion {
         Ok(all)
     }
 
+    /// Being in the network namespace of that name or process.
+    pub(super) fn netns(given: &str) -> Result<Self, ResolveError> {
+        let ino = Netns::open(given).map_err(ResolveError::Netns)?.ino();
+        Ok(Self::Netns { given: given.to_owned(), ino })
+    }
+
     /// The target's field.
     pub(super) fn field(&self) -> &'static str {
         match self {
@@ -86,6 +96,7 @@ impl Criterion {
             Self::User { .. } => "user",
             Self::Exe(..) => "exe",
             Self::Cmdline(_) => "cmdline",
+            Self::Netns { .. } => "netns",
         }
     }
 
@@ -100,6 +111,10 @@ impl Criterion {
             }
             Self::Cmdline(regex) => {
                 read::cmdline(process.pid).is_some_and(|line| regex.is_match(&line))
+            }
+            Self::Netns { ino, .. } => {
+                let of_process = fs::metadata(format!("/proc/{}/ns/net", process.pid));
+                of_process.is_ok_and(|found| found.ino() == *ino)
             }
         }
     }
@@ -118,6 +133,7 @@ impl Criterion {
             Self::Cmdline(regex) => {
                 format!("has a command line that matches {:?}", regex.as_str())
             }
+            Self::Netns { given, .. } => format!("is in network namespace {given:?}"),
         }
     }
 }

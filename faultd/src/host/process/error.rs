@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::host::{cgroup::CgroupError, users::UserError};
+use crate::host::{cgroup::CgroupError, netns::NetnsError, users::UserError};
 
 /// Why a target's processes could not be told.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +60,12 @@ pub enum ResolveError {
     /// No such user.
     #[error(transparent)]
     User(#[from] UserError),
+    /// No such network namespace.
+    #[error(transparent)]
+    Netns(NetnsError),
+    /// A network namespace that does not narrow anything.
+    #[error("{0:?} is the host's own network namespace; name the processes as well")]
+    HostNetns(String),
     /// No such control group, unit or container.
     #[error("{reason}")]
     Cgroup {
@@ -87,6 +93,7 @@ impl ResolveError {
             Self::Regex(_) => Some("cmdline"),
             Self::RelativeExe(_) => Some("exe"),
             Self::User(_) => Some("user"),
+            Self::Netns(_) | Self::HostNetns(_) => Some("netns"),
         }
     }
 

@@ -7,8 +7,48 @@ use std::{
 };
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use serde::{Deserialize, Serialize};
 
 use super::{pidfd, stat::Stat};
+
+/// A process by id and start time: a name that outlasts descriptors and is
+/// never given to another process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ProcessRef {
+    /// Process id.
+    pub pid: u32,
+    /// When it started, in clock ticks since boot.
+    pub start_time: u64,
+}
+
+impl ProcessRef {
+    /// Takes hold of it.
+    ///
+    /// # Errors
+    /// `NotFound` when it has ended, whoever has its id now.
+    pub fn hold(self) -> io::Result<Held> {
+        Held::open(self.pid, self.start_time)
+    }
+
+    /// Sends it a signal; one that has ended is passed over.
+    ///
+    /// # Errors
+    /// When it may not be signalled, or no descriptor is left for it.
+    pub fn signal(self, signal: i32) -> io::Result<()> {
+        let sent = self.hold().and_then(|held| held.signal(signal));
+        match sent {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(e) if e.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Its state letter in proc_pid_stat(5); `None` when it has ended.
+    pub fn state(self) -> Option<char> {
+        let stat = Stat::read(self.pid).ok()?;
+        (stat.start_time == self.start_time && !stat.is_dead()).then_some(stat.state)
+    }
+}
 
 /// A process by descriptor, so that its id may be reused without harm.
 #[derive(Debug)]

@@ -2,7 +2,8 @@
 //! handles that outlast a reused process id.
 //!
 //! Invariants:
-//! - What a target means is decided in [`resolve`] and nowhere else.
+//! - What a target means is decided in [`resolve`], in its two forms, and nowhere
+//!   else.
 //! - A process is named by id *and* start time; ids alone are reused.
 //! - `cmdline`, `exe` and `status` of a process are read only when a condition
 //!   of the target needs them.
@@ -21,10 +22,10 @@ mod table;
 use std::path::PathBuf;
 
 pub use error::ResolveError;
-pub use held::Held;
+pub use held::{Held, ProcessRef};
 pub use pids::pids;
 pub use protect::Protection;
-pub use resolve::resolve;
+pub use resolve::{resolve, resolve_acting};
 pub use table::Table;
 
 use super::cgroup::CgroupRef;
@@ -44,6 +45,28 @@ pub struct Process {
     pub uid: u32,
     /// Executable, where the target asked for it.
     pub exe: Option<PathBuf>,
+}
+
+impl Process {
+    /// From its line in the process table; `None` when it has ended.
+    pub fn of(stat: &stat::Stat) -> Option<Self> {
+        if stat.is_dead() {
+            return None;
+        }
+        Some(Self {
+            pid: stat.pid,
+            ppid: stat.ppid,
+            start_time: stat.start_time,
+            comm: stat.comm.clone(),
+            uid: read::effective_uid(stat.pid).ok()?,
+            exe: None,
+        })
+    }
+
+    /// Its name for good.
+    pub fn reference(&self) -> ProcessRef {
+        ProcessRef { pid: self.pid, start_time: self.start_time }
+    }
 }
 
 /// What describes a target's processes, those to come included.

@@ -10,8 +10,9 @@ use super::{
 };
 use crate::host::cgroup::{self, procs_below};
 
-/// The processes that meet every condition of a target, with all their
-/// descendants where the target cannot be described in any other way.
+/// The processes whose traffic a target means: those that meet every
+/// condition, with all their descendants where the target cannot be described
+/// in any other way. May be none where some can come.
 ///
 /// faultd itself and its children and threads of the kernel are never among
 /// them, pid 1 only if it is named by id and the caller insists (`force`).
@@ -22,7 +23,42 @@ pub fn resolve(target: &Target, force: bool) -> Result<Resolved, ResolveError> {
     resolve_for(target, force, std::process::id())
 }
 
+/// The processes that a fault on processes themselves is to act on: like
+/// [`resolve`], but `--netns` narrows as well, and there is at least one.
+///
+/// # Errors
+/// When a condition is malformed, or nothing meets them all.
+pub fn resolve_acting(target: &Target, force: bool) -> Result<Resolved, ResolveError> {
+    resolve_acting_for(target, force, std::process::id())
+}
+
 /// The same for a daemon that is process `own`.
+pub(super) fn resolve_acting_for(
+    target: &Target,
+    force: bool,
+    own: u32,
+) -> Result<Resolved, ResolveError> {
+    let mut criteria = Criterion::of(target)?;
+    if let Some(netns) = &target.netns {
+        let narrows = Criterion::netns(netns)?;
+        let of_host = Stat::read(INIT).is_ok_and(|init| narrows.is_met(&init));
+        if !target.has_process_part() && (of_host || is_own(&narrows)) {
+            return Err(ResolveError::HostNetns(netns.clone()));
+        }
+        criteria.push(narrows);
+    }
+    if criteria.is_empty() && target.pid.is_empty() {
+        return Err(ResolveError::NothingNamed);
+    }
+    meeting(target, criteria, Options { force, own, may_be_none: false })
+}
+
+/// Whether this process meets a condition.
+fn is_own(criterion: &Criterion) -> bool {
+    Stat::read(std::process::id()).is_ok_and(|own| criterion.is_met(&own))
+}
+
+/// [`resolve`] for a daemon that is process `own`.
 pub(super) fn resolve_for(
     target: &Target,
     force: bool,
@@ -31,7 +67,25 @@ pub(super) fn resolve_for(
     if !target.has_process_part() {
         return Err(ResolveError::NothingNamed);
     }
-    let criteria = Criterion::of(target)?;
+    meeting(target, Criterion::of(target)?, Options { force, own, may_be_none: true })
+}
+
+/// How a target is looked at.
+#[derive(Clone, Copy)]
+struct Options {
+    /// Pid 1 may be named.
+    force: bool,
+    /// The daemon's process id.
+    own: u32,
+    /// Whether a group or user without processes is a target.
+    may_be_none: bool,
+}
+
+fn meeting(
+    target: &Target,
+    criteria: Vec<Criterion>,
+    Options { force, own, may_be_none }: Options,
+) -> Result<Resolved, ResolveError> {
     let table = Table::read().map_err(ResolveError::Proc)?;
     let own = table.with_descendants([own], &HashSet::new());
     let off_limits = |stat: &Stat| never_a_target(stat, &own);
@@ -44,8 +98,8 @@ pub(super) fn resolve_for(
     let scope = scope(target, &criteria)?;
     let may_be_empty = match &scope {
         // Processes may join it, sockets may come.
-        ProcessScope::Cgroup { .. } => target.cgroup.is_some(),
-        ProcessScope::User => true,
+        ProcessScope::Cgroup { .. } => may_be_none && target.cgroup.is_some(),
+        ProcessScope::User => may_be_none,
         ProcessScope::Pids => false,
     };
     for (i, criterion) in criteria.iter().enumerate() {
@@ -64,7 +118,6 @@ pub(super) fn resolve_for(
     let mut processes: Vec<Process> = pids
         .into_iter()
         .filter_map(|pid| table.get(pid))
-        .filter(|s| !s.is_dead())
         .filter_map(|s| process(s, wants_exe))
         .collect();
     processes.sort_unstable_by_key(|p| p.pid);
@@ -155,15 +208,8 @@ fn scope_of(criterion: &Criterion) -> Result<ProcessScope, ResolveError> {
 }
 
 fn process(stat: &Stat, wants_exe: bool) -> Option<Process> {
-    Some(Process {
-        pid: stat.pid,
-        ppid: stat.ppid,
-        start_time: stat.start_time,
-        comm: stat.comm.clone(),
-        // Ended meanwhile: not a target any more.
-        uid: read::effective_uid(stat.pid).ok()?,
-        exe: if wants_exe { read::exe(stat.pid) } else { None },
-    })
+    let exe = if wants_exe { read::exe(stat.pid) } else { None };
+    Some(Process { exe, ..Process::of(stat)? })
 }
 
 /// The last of `criteria` is the one that left nothing over.

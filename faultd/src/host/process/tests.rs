@@ -7,7 +7,11 @@ use std::{
 
 use faultd_api::Target;
 
-use super::{resolve::resolve_for, stat::Stat, *};
+use super::{
+    resolve::{resolve_acting_for, resolve_for},
+    stat::Stat,
+    *,
+};
 use crate::host::cgroup::tests::OwnCgroup;
 
 /// Not a process: what these tests start are strangers to that daemon.
@@ -235,6 +239,42 @@ fn a_control_group_is_a_scope() -> io::Result<()> {
     assert_eq!(narrowed.scope, ProcessScope::Pids);
     assert_eq!(narrowed.processes.iter().map(|p| p.pid).collect::<Vec<_>>(), family.pids());
     drop(family);
+    Ok(())
+}
+
+#[test]
+fn a_fault_on_processes_needs_some() -> io::Result<()> {
+    let acting = |target: &Target| {
+        let resolved = resolve_acting_for(target, false, NO_DAEMON).map_err(|e| e.to_string())?;
+        Ok(resolved.processes.iter().map(|p| p.pid).collect::<Vec<_>>())
+    };
+    let nobody = Target { user: Some("4000123".into()), ..Target::default() };
+    assert_eq!(acting(&nobody), Err("no process runs as user 4000123".to_owned()));
+    if let Some(group) = OwnCgroup::v2("acting") {
+        let target = Target { cgroup: Some(group.name()), ..Target::default() };
+        assert_eq!(
+            acting(&target),
+            Err(format!("no process is in control group {:?}", group.name()))
+        );
+    }
+    assert!(acting(&Target::default()).is_err_and(|e| e.contains("names no process")));
+
+    // The network namespace narrows, and does not suffice where it is the host's.
+    let family = Family::start("netns")?;
+    let me = std::process::id().to_string();
+    let base = Target { netns: Some(me.clone()), ..Target::default() };
+    let text = acting(&base).err().unwrap_or_default();
+    assert!(text.contains("own network namespace"), "{text}");
+    let named = Target { name: Some(family.name.clone()), ..base };
+    assert_eq!(acting(&named), Ok(family.pids()));
+    let Some(other) = crate::host::test_support::private_netns() else { return Ok(()) };
+    let mut inside = other.run(|| Command::new("sleep").arg("60").spawn())??;
+    let elsewhere = Target { netns: Some(inside.id().to_string()), ..Target::default() };
+    assert_eq!(acting(&elsewhere), Ok(vec![inside.id()]));
+    let text = acting(&Target { netns: elsewhere.netns, ..named }).err().unwrap_or_default();
+    assert!(text.contains("and is in network namespace"), "{text}");
+    inside.kill()?;
+    inside.wait()?;
     Ok(())
 }
 

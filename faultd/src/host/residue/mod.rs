@@ -10,6 +10,7 @@
 mod bpf;
 mod marks;
 mod netns;
+mod processes;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -54,7 +55,8 @@ impl fmt::Display for Difference {
 
 impl Snapshot {
     /// Looks at every network namespace in sight, at the BPF programs and
-    /// links that the kernel holds, at control groups and at global switches.
+    /// links that the kernel holds, at processes, control groups and global
+    /// switches.
     ///
     /// Ten milliseconds or so on a host with a few namespaces.
     ///
@@ -70,7 +72,10 @@ impl Snapshot {
         }
         things.insert("bpf programs".into(), bpf::programs()?);
         things.insert("bpf links".into(), super::bpf::links()?.iter().map(link_line).collect());
-        things.insert("control groups".into(), control_groups()?);
+        let (groups, switches) = control_groups()?;
+        things.insert("control groups".into(), groups);
+        things.insert("switches of control groups".into(), switches);
+        things.insert("stopped processes".into(), processes::stopped());
         for file in FILES {
             if let Ok(content) = fs::read_to_string(file) {
                 things.insert(file.to_owned(), BTreeSet::from([content.trim().to_owned()]));
@@ -109,15 +114,17 @@ fn link_line(link: &LoadedLink) -> String {
     format!("link {}: program {} on {place}", link.id, link.program)
 }
 
-/// The paths of all control groups, in every hierarchy.
-fn control_groups() -> io::Result<BTreeSet<String>> {
-    let mut found = BTreeSet::new();
+/// The paths of all control groups, in every hierarchy, and those of their
+/// switches that somebody has touched.
+fn control_groups() -> io::Result<(BTreeSet<String>, BTreeSet<String>)> {
+    let (mut found, mut switches) = (BTreeSet::new(), BTreeSet::new());
     for mount in Mounts::read()?.iter() {
         walk(&mount.point, &mut |dir| {
             found.insert(dir.display().to_string());
+            processes::switches(dir, &mut switches);
         });
     }
-    Ok(found)
+    Ok((found, switches))
 }
 
 fn walk(dir: &Path, each: &mut dyn FnMut(&Path)) {
