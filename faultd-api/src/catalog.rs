@@ -38,6 +38,24 @@ pub const CATALOG: &[KindInfo] = &[
         example: "faultctl inject partition --remote 10.0.0.7 --for 60s",
         page: include_str!("../catalog/partition.md"),
     },
+    KindInfo {
+        kind: Kind::Kill,
+        summary: "send processes a signal, and watch who comes back",
+        example: "faultctl inject kill --name worker --pick 50% --grace 10s --for 60s",
+        page: include_str!("../catalog/kill.md"),
+    },
+    KindInfo {
+        kind: Kind::Pause,
+        summary: "make processes stand still, and go on afterwards",
+        example: "faultctl inject pause --unit nginx.service --for 10s",
+        page: include_str!("../catalog/pause.md"),
+    },
+    KindInfo {
+        kind: Kind::Oom,
+        summary: "have the kernel's out-of-memory killer take a process",
+        example: "faultctl inject oom --container web --for 10s",
+        page: include_str!("../catalog/oom.md"),
+    },
 ];
 
 impl KindInfo {

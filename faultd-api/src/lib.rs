@@ -36,8 +36,8 @@ pub use fault::{
 };
 pub use invalid::Invalid;
 pub use params::{
-    Distribution, Kind, LatencyParams, LossParams, Params, PartitionParams, SyscallParams,
-    gemodel::GeModel,
+    Distribution, KillParams, Kind, LatencyParams, LossParams, OomParams, Params, PartitionParams,
+    PauseParams, Pick, SignalName, SyscallParams, gemodel::GeModel,
 };
 pub use ports::{PortRange, PortSet};
 pub use problem::Problem;

@@ -135,6 +135,38 @@ impl Target {
             || self.container.is_some()
     }
 
+    /// Checks that it names processes, and nothing that processes do not have:
+    /// for faults that act on processes, whatever their network traffic.
+    ///
+    /// # Errors
+    /// The first option that does not belong there, or that there is none.
+    pub fn validate_as_processes(&self) -> Result<(), Invalid> {
+        for (field, given) in [
+            ("dev", !self.dev.is_empty()),
+            ("direction", self.direction.is_some()),
+            ("proto", self.proto.is_some()),
+            ("port", self.port.is_some()),
+            ("local_port", self.local_port.is_some()),
+            ("remote_port", self.remote_port.is_some()),
+            ("remote", !self.remote.is_empty()),
+            ("except_port", self.except_port.is_some()),
+            ("except_remote", !self.except_remote.is_empty()),
+        ] {
+            if given {
+                let message = "says which traffic is meant; this fault acts on processes";
+                return Err(Invalid::new(field, message));
+            }
+        }
+        if self.has_process_part() || self.netns.is_some() {
+            return Ok(());
+        }
+        Err(Invalid::new(
+            "pid",
+            "is missing: say --pid, --name, --exe, --cmdline, --user, --cgroup, --unit, \
+             --container or --netns",
+        ))
+    }
+
     /// Checks what can be checked without looking at a host.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use faultd::{
     commands, config,
     daemon::{self, Paths},
     engine::{guardian, state_dir},
+    fault::process::charge,
     logging::{self, LogFormat},
 };
 
@@ -59,6 +60,14 @@ enum Command {
         #[arg(long)]
         generation: u64,
     },
+    /// Started by the daemon itself, for an oom fault
+    #[command(hide = true)]
+    ChargeMemory {
+        #[arg(long)]
+        group: PathBuf,
+        #[arg(long)]
+        kills: u64,
+    },
 }
 
 fn main() -> ExitCode {
@@ -73,6 +82,9 @@ fn main() -> ExitCode {
         Some(Command::CheckConfig { config }) => commands::check_config(&config),
         Some(Command::Guardian { state_dir, generation }) => {
             guardian::run(&state_dir, generation).context("guardian")
+        }
+        Some(Command::ChargeMemory { group, kills }) => {
+            charge::run(&group, kills).context("charge-memory").map(|()| ExitCode::SUCCESS)
         }
     };
     result.unwrap_or_else(|e| {

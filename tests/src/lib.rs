@@ -21,6 +21,8 @@ pub mod clock;
 pub mod command;
 pub mod ctl;
 pub mod daemon;
+pub mod herd;
+pub mod hog;
 pub mod http;
 pub mod netns;
 pub mod process;
@@ -34,6 +36,8 @@ pub mod world;
 
 pub use ctl::Outcome;
 pub use daemon::Daemon;
+pub use herd::Herd;
+pub use hog::Hog;
 pub use netns::{Netns, Peer};
 pub use victim::Victim;
 pub use wait::{eventually, slow, slowly, stretched};

@@ -39,6 +39,12 @@ pub fn alive(pid: u32) -> bool {
         .is_ok_and(|text| !text.lines().any(|l| l.starts_with("State:") && l.contains('Z')))
 }
 
+/// Its state letter in proc_pid_stat(5) (`T`: stopped); `None` when it is gone.
+pub fn state(pid: u32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
 /// Sends a signal to a process that the test started.
 ///
 /// # Panics

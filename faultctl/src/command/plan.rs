@@ -56,6 +56,9 @@ fn heading(cx: &mut Context, text: &str) -> Result<(), Failure> {
 
 fn sockets(cx: &mut Context, plan: &Plan) -> Result<(), Failure> {
     use Align::Left;
+    if !plan.kind.acts_on_traffic() {
+        return Ok(());
+    }
     let found = &plan.hits;
     heading(cx, &format!("Live sockets that would be hit: {}", found.socket_count))?;
     if found.sockets.is_empty() {

@@ -4,7 +4,7 @@ use crate::fake::{Fake, faultctl, ran};
 
 /// What is typed after `faultctl`, and the line that it gets.
 const WRONG: &[(&str, &str)] = &[
-    ("inject", "inject needs a fault: latency, loss, partition"),
+    ("inject", "inject needs a fault: latency, loss, partition, kill, pause, oom"),
     ("inject latncy --ms 5", "\"latncy\" is not a fault; did you mean latency?"),
     ("inject zzz", "\"zzz\" is not a fault; there are latency, loss, partition"),
     ("inject latency", "--ms is missing"),

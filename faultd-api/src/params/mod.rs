@@ -4,9 +4,14 @@
 //! [`crate::CATALOG`].
 
 pub mod gemodel;
+mod kill;
 mod latency;
 mod loss;
+mod oom;
 mod partition;
+mod pause;
+mod pick;
+mod signal;
 mod syscall;
 
 use std::{fmt, str::FromStr};
@@ -14,9 +19,14 @@ use std::{fmt, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use kill::KillParams;
 pub use latency::{Distribution, LatencyParams};
 pub use loss::LossParams;
+pub use oom::OomParams;
 pub use partition::PartitionParams;
+pub use pause::PauseParams;
+pub use pick::Pick;
+pub use signal::SignalName;
 pub use syscall::SyscallParams;
 
 use crate::{Invalid, Target};
@@ -108,6 +118,17 @@ kinds! {
     Latency(LatencyParams) = "latency",
     Loss(LossParams) = "loss",
     Partition(PartitionParams) = "partition",
+    Kill(KillParams) = "kill",
+    Pause(PauseParams) = "pause",
+    Oom(OomParams) = "oom",
+}
+
+impl Kind {
+    /// Whether it acts on network traffic; else on processes or resources,
+    /// whatever their traffic.
+    pub const fn acts_on_traffic(self) -> bool {
+        matches!(self, Self::Latency | Self::Loss | Self::Partition)
+    }
 }
 
 impl fmt::Display for Kind {

@@ -1,11 +1,13 @@
 //! The catalogue of faults: the trait that each implements and one registry
 //! line for each.
 
+pub mod backend;
 pub mod net;
+pub mod process;
 
 use std::sync::Arc;
 
-use faultd_api::{BackendStatus, FaultRequest, Kind, Params, Target};
+use faultd_api::{BackendStatus, FaultRequest, Invalid, Kind, Params, Target};
 
 use crate::{
     config::Config,
@@ -13,7 +15,7 @@ use crate::{
         journal::Journal,
         plan::{Plan, PlanError},
     },
-    host::probe,
+    host::{probe, process::ResolveError},
 };
 
 use net::{LoadOptions, Net};
@@ -79,6 +81,20 @@ pub trait FaultKind: Send + Sync {
     fn meets(&self, params: &Params, target: &Target, query: &Target) -> Option<Meets>;
 }
 
+/// What a client is told when a target's processes cannot be told.
+fn unresolved(error: &ResolveError) -> PlanError {
+    if error.is_rail() {
+        return PlanError::Unsafe(error.to_string());
+    }
+    match (error.field(), error) {
+        (Some(field), ResolveError::RelativeExe(_)) => {
+            Invalid::new(field, error.to_string()).into()
+        }
+        (Some(field), _) => Invalid::sentence(field, error).into(),
+        (None, _) => PlanError::Host(error.to_string()),
+    }
+}
+
 /// The faults that this build knows, and what they found on this host.
 pub struct Catalogue {
     /// One of each kind.
@@ -99,6 +115,9 @@ pub fn registry(_config: &Config, journal: &Journal) -> anyhow::Result<Catalogue
         Box::new(net::Latency::new(Arc::clone(&net))),
         Box::new(net::Loss::new(Arc::clone(&net))),
         Box::new(net::Partition::new(Arc::clone(&net))),
+        Box::new(process::Kill),
+        Box::new(process::Pause::default()),
+        Box::new(process::Oom::default()),
     ];
     Ok(Catalogue { kinds, features: Box::new(probe::features) })
 }

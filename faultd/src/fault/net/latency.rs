@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     engine::plan::{Plan, PlanError},
-    fault::{FaultKind, Meets, PlanCx},
+    fault::{FaultKind, Meets, PlanCx, backend},
     host::{links::Framing, probe},
 };
 
@@ -133,7 +133,7 @@ fn pick(
             let message = format!("{name:?} is not one of edt, delay-line, netem");
             return Err(Invalid::new("backend", message).into());
         };
-        rules::available(Some(&backend.status()), name)?;
+        backend::available(&[backend.status()], name)?;
         fits(backend, params, resolved, direction, request.force)
             .map_err(PlanError::Unsupported)?;
         return Ok((backend, "asked for".to_owned()));
@@ -147,7 +147,7 @@ fn pick(
         return Ok((Backend::Edt, "every interface of the target already has fq".to_owned()));
     }
     let line = Backend::DelayLine.status();
-    rules::available(Some(&line), line.name.as_str())?;
+    backend::available(std::slice::from_ref(&line), &line.name)?;
     fits(Backend::DelayLine, params, resolved, direction, false).map_err(PlanError::Unsupported)?;
     Ok((Backend::DelayLine, "it changes no queue and dies with the daemon".to_owned()))
 }

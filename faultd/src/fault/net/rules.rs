@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use faultd_api::{
-    BackendStatus, Direction, FaultRequest, Invalid, Kind, PlanStep, PortSet, Support, Target,
-};
+use faultd_api::{BackendStatus, Direction, FaultRequest, Kind, PlanStep, PortSet, Target};
 
 use super::{
     Net, explain, hits,
@@ -14,7 +12,7 @@ use super::{
 };
 use crate::{
     engine::plan::{Plan, PlanError, Rail, Step},
-    fault::PlanCx,
+    fault::{PlanCx, backend},
     host::{probe, process, ssh},
 };
 
@@ -52,13 +50,12 @@ pub fn plan_drop(
     shape: Shape,
 ) -> Result<Plan, PlanError> {
     let scoped = request.target.has_process_part();
-    let (backend, reason) = match scoped {
+    let (name, reason) = match scoped {
         true => (CGROUP, "the target names processes, so packets are told by their sockets"),
         false => (TC, "the target names traffic, which the interface hooks see"),
     };
-    insist(request, backend, reason, &[TC, CGROUP])?;
-    let status = drop_backends().into_iter().find(|status| status.name == backend);
-    available(status.as_ref(), backend)?;
+    backend::insist(request, name, reason, &[TC, CGROUP])?;
+    backend::available(&drop_backends(), name)?;
     let direction = request.target.direction.unwrap_or(shape.default_direction);
     let resolved = target::resolve(&request.target, cx, request.force)?;
     let hooks = match scoped {
@@ -66,45 +63,7 @@ pub fn plan_drop(
         false => Hooks::classifier(direction),
     };
     let draft = Draft { net, request, cx, resolved: &resolved, hooks, action: shape.action };
-    draft.plan(backend, reason.to_owned(), false, Vec::new())
-}
-
-/// Refuses a backend that was insisted on but cannot serve the request.
-///
-/// # Errors
-/// Unsupported, with the reason.
-fn insist(
-    request: &FaultRequest,
-    chosen: &str,
-    reason: &str,
-    known: &[&str],
-) -> Result<(), PlanError> {
-    let Some(wanted) = request.backend.as_deref() else { return Ok(()) };
-    if wanted == chosen {
-        return Ok(());
-    }
-    if !known.contains(&wanted) {
-        let message = format!("{wanted:?} is not one of {}", known.join(", "));
-        return Err(Invalid::new("backend", message).into());
-    }
-    Err(PlanError::Unsupported(format!(
-        "backend {wanted} cannot serve this target: {reason}; leave out --backend"
-    )))
-}
-
-/// Refuses a backend that the probe found missing.
-///
-/// # Errors
-/// Unsupported, with what is missing.
-pub fn available(status: Option<&BackendStatus>, backend: &str) -> Result<(), PlanError> {
-    match status {
-        Some(status) if status.support == Support::Yes => Ok(()),
-        Some(status) => Err(PlanError::Unsupported(format!(
-            "backend {backend} does not work on this host: {}",
-            status.detail
-        ))),
-        None => Err(PlanError::Unsupported(format!("there is no backend {backend}"))),
-    }
+    draft.plan(name, reason.to_owned(), false, Vec::new())
 }
 
 /// What `explain` says of the overlap; processes of the query are looked up.

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use super::line;
 use crate::{
     engine::plan::PlanError,
-    fault::PlanCx,
+    fault::{PlanCx, unresolved},
     host::{
         links::{self, Link},
         netns::{Netns, NetnsError},
@@ -142,7 +142,7 @@ fn owner(
     if !target.has_process_part() {
         return Ok((Owner::Any, Vec::new(), Vec::new()));
     }
-    let resolved = process::resolve(target, force).map_err(|e| process_error(&e))?;
+    let resolved = process::resolve(target, force).map_err(|e| unresolved(&e))?;
     let protection = Protection::new(None, &cx.protected.units, &cx.protected.processes);
     for found in &resolved.processes {
         // Whoever insisted on pid 1 may have it.
@@ -170,19 +170,6 @@ fn owner(
         notes.push(format!("{now} now; children that appear are included"));
     }
     Ok((owner, processes, pids))
-}
-
-fn process_error(error: &process::ResolveError) -> PlanError {
-    if error.is_rail() {
-        return PlanError::Unsafe(error.to_string());
-    }
-    match error.field() {
-        Some(field) => match error {
-            process::ResolveError::RelativeExe(_) => Invalid::new(field, error.to_string()).into(),
-            _ => Invalid::sentence(field, error).into(),
-        },
-        None => PlanError::Host(error.to_string()),
-    }
 }
 
 fn namespaces(target: &Target, pids: &[u32]) -> Result<Vec<Netns>, PlanError> {
