@@ -15,6 +15,9 @@ pub const DIM_UID: u32 = 1 << 4;
 /// Some rule is indexed by the process that made the socket.
 pub const DIM_PIDS: u32 = 1 << 5;
 
+/// Some rule is indexed by interfaces.
+pub const DIM_INTERFACE: u32 = 1 << 6;
+
 /// Some rule indexed by remote prefixes looks at arriving packets, whose
 /// remote end is the source: on loopback both ends must be looked up.
 pub const REMOTE_INGRESS_VIEW: u32 = 1 << 0;

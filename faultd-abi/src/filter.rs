@@ -16,8 +16,10 @@ pub const FILTER_WORDS: u32 = 1 << 10;
 pub const FILTER_USER: u64 = 1;
 /// Keys are cgroup ids.
 pub const FILTER_CGROUP: u64 = 2;
+/// Keys are interface indexes.
+pub const FILTER_INTERFACE: u64 = 3;
 /// Keys are prefixes of the n-th of [`FILTER_LENGTHS`]: this and n.
-const FILTER_PREFIX: u64 = 3;
+const FILTER_PREFIX: u64 = 4;
 
 /// Prefix lengths that the filter knows, in bits of an [`Address`].
 pub const FILTER_LENGTHS: [u8; 11] = [104, 108, 112, 116, 120, 124, 128, 32, 48, 56, 64];

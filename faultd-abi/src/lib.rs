@@ -23,15 +23,16 @@ mod state;
 pub use action::{Delay, Loss, PROBABILITY_ONE};
 pub use address::{Address, Prefix};
 pub use config::{
-    Config, DIM_CGROUP, DIM_PIDS, DIM_PORT, DIM_REMOTE, DIM_UID, DIM_WILD, REMOTE_INGRESS_VIEW,
+    Config, DIM_CGROUP, DIM_INTERFACE, DIM_PIDS, DIM_PORT, DIM_REMOTE, DIM_UID, DIM_WILD,
+    REMOTE_INGRESS_VIEW,
 };
 pub use counters::{
     Counters, NOTE_FORK_UNREADABLE, NOTE_LINE_FAILED, NOTE_NO_LINE, NOTE_PIDS_FULL,
     NOTE_TAG_FAILED, NOTES,
 };
 pub use filter::{
-    FILTER_ALL, FILTER_CGROUP, FILTER_LENGTHS, FILTER_LENGTHS_V4, FILTER_LENGTHS_V6, FILTER_USER,
-    FILTER_WORDS, FilterBit, filter_length, filter_lengths,
+    FILTER_ALL, FILTER_CGROUP, FILTER_INTERFACE, FILTER_LENGTHS, FILTER_LENGTHS_V4,
+    FILTER_LENGTHS_V6, FILTER_USER, FILTER_WORDS, FilterBit, filter_length, filter_lengths,
 };
 pub use index::{Head, NO_NODE, Node, PrefixEntry};
 pub use key::{ExemptKey, FragmentKey, Origins, Ports};
@@ -54,6 +55,9 @@ pub const NODES: u32 = 1 << 16;
 
 /// Entries of the prefix index; entry 0 is never used.
 pub const PREFIXES: u32 = 1 << 14;
+
+/// Interfaces that rules are indexed by.
+pub const INTERFACES: u32 = 1 << 14;
 
 /// Interfaces that one rule can name.
 pub const RULE_INTERFACES: usize = 8;

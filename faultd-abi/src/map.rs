@@ -16,6 +16,8 @@ pub const PORT_HEADS: &str = "PORT_HEADS";
 pub const CGROUP_HEADS: &str = "CGROUP_HEADS";
 /// [`crate::Head`] by uid (u32).
 pub const UID_HEADS: &str = "UID_HEADS";
+/// [`crate::Head`] by interface index (u32).
+pub const INTERFACE_HEADS: &str = "INTERFACE_HEADS";
 /// [`crate::Head`] by process class (u32).
 pub const CLASS_HEADS: &str = "CLASS_HEADS";
 /// Process class (u32) by tgid (u32): processes that the same rules name.

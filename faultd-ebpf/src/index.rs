@@ -13,16 +13,17 @@ use aya_ebpf::{
     maps::lpm_trie::Key,
 };
 use faultd_abi::{
-    Address, Config, DIM_CGROUP, DIM_PIDS, DIM_PORT, DIM_REMOTE, DIM_UID, DIM_WILD, FILTER_ALL,
-    FILTER_CGROUP, FILTER_LENGTHS, FILTER_USER, FilterBit, HOOK_CG_INGRESS, HOOK_TC_EGRESS,
-    HOOK_TC_INGRESS, Head, NO_NODE, REMOTE_INGRESS_VIEW, SLOTS, filter_lengths,
+    Address, Config, DIM_CGROUP, DIM_INTERFACE, DIM_PIDS, DIM_PORT, DIM_REMOTE, DIM_UID, DIM_WILD,
+    FILTER_ALL, FILTER_CGROUP, FILTER_INTERFACE, FILTER_LENGTHS, FILTER_USER, FilterBit,
+    HOOK_CG_INGRESS, HOOK_TC_EGRESS, HOOK_TC_INGRESS, Head, NO_NODE, REMOTE_INGRESS_VIEW, SLOTS,
+    filter_lengths,
 };
 
 use crate::{
     action,
     maps::{
-        CGROUP_HEADS, CLASS_HEADS, FILTER, NODES, PID_CLASS, PORT_HEADS, PREFIX_ENTRIES,
-        PREFIX_TRIE, RULES, SOCK_TAG, UID_HEADS,
+        CGROUP_HEADS, CLASS_HEADS, FILTER, INTERFACE_HEADS, NODES, PID_CLASS, PORT_HEADS,
+        PREFIX_ENTRIES, PREFIX_TRIE, RULES, SOCK_TAG, UID_HEADS,
     },
     matching::matches,
     walk::{NO_UID, Walk},
@@ -58,6 +59,9 @@ pub fn look_up(skb: *mut __sk_buff, config: &Config, walk: &mut Walk) {
     if dimensions & DIM_REMOTE != 0 {
         by_remote(config, walk);
     }
+    if dimensions & DIM_INTERFACE != 0 {
+        by_interface(walk);
+    }
     if dimensions & DIM_WILD != 0 {
         follow(walk, config.wild, 0, 0);
     }
@@ -66,6 +70,16 @@ pub fn look_up(skb: *mut __sk_buff, config: &Config, walk: &mut Walk) {
 #[inline(always)]
 fn port_head(port: u16) -> Head {
     PORT_HEADS.get(u32::from(port)).copied().unwrap_or(Head::EMPTY)
+}
+
+#[inline(always)]
+fn by_interface(walk: &mut Walk) {
+    let ifindex = walk.packet.ifindex;
+    if is_set(FilterBit::of(FILTER_INTERFACE, [u64::from(ifindex), 0])) {
+        // SAFETY: one word, copied at once.
+        let head = unsafe { INTERFACE_HEADS.get(&ifindex) }.copied().unwrap_or(Head::EMPTY);
+        follow(walk, head, 0, 0);
+    }
 }
 
 #[inline(always)]

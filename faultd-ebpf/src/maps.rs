@@ -38,6 +38,9 @@ pub static CGROUP_HEADS: HashMap<u64, abi::Head> = sparse(abi::SLOTS);
 pub static UID_HEADS: HashMap<u32, abi::Head> = sparse(abi::SLOTS);
 
 #[map]
+pub static INTERFACE_HEADS: HashMap<u32, abi::Head> = sparse(abi::INTERFACES);
+
+#[map]
 pub static CLASS_HEADS: HashMap<u32, abi::Head> = sparse(abi::SLOTS);
 
 #[map]

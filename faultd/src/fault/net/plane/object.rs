@@ -124,6 +124,8 @@ pub struct Maps {
     pub cgroup_heads: Hash<u64, Head>,
     /// Index: by user.
     pub uid_heads: Hash<u32, Head>,
+    /// Index: by interface.
+    pub interface_heads: Hash<u32, Head>,
     /// Index: by process class.
     pub class_heads: Hash<u32, Head>,
     /// Process classes by tgid.
@@ -257,6 +259,7 @@ impl Maps {
             port_heads: take(ebpf, map::PORT_HEADS)?,
             cgroup_heads: take(ebpf, map::CGROUP_HEADS)?,
             uid_heads: take(ebpf, map::UID_HEADS)?,
+            interface_heads: take(ebpf, map::INTERFACE_HEADS)?,
             class_heads: take(ebpf, map::CLASS_HEADS)?,
             pid_class: take(ebpf, map::PID_CLASS)?,
             prefix_trie: take(ebpf, map::PREFIX_TRIE)?,

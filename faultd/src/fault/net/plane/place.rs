@@ -1,5 +1,7 @@
 //! Where in the index a rule goes.
 
+use std::collections::BTreeSet;
+
 use faultd_abi as abi;
 use faultd_api::PortSet;
 use ipnet::IpNet;
@@ -24,8 +26,8 @@ pub struct Place {
 }
 
 /// Chooses the dimension that keeps a rule out of the way of the most packets:
-/// processes, else the smallest set of ports, else remote addresses. A rule
-/// that names none of these, or whose nodes would not fit into `room`, is tried
+/// processes, else the smallest set of ports, else remote addresses, else
+/// interfaces. A rule that names none of these, or whose nodes would not fit into `room`, is tried
 /// on every packet.
 ///
 /// A rule for processes (pids) has its keys made by [`super::pids`].
@@ -57,6 +59,11 @@ pub fn place(spec: &RuleSpec, room: usize) -> Place {
             keys: nets.into_iter().map(remote).collect(),
             flag: abi::FLAG_INDEX_REMOTE_PREFIX,
         };
+    }
+    if !spec.ifindexes.is_empty() && spec.ifindexes.len() <= room {
+        // Once each, although a name may stand there twice.
+        let ifindexes: BTreeSet<u32> = spec.ifindexes.iter().copied().collect();
+        return Place { keys: ifindexes.into_iter().map(Key::Interface).collect(), flag: 0 };
     }
     Place { keys: vec![Key::Wild], flag: 0 }
 }
@@ -98,7 +105,6 @@ mod tests {
         assert_eq!(place(&spec, ROOM), wild());
         spec.except_port = ports("22");
         spec.except_remotes = nets("10.0.0.0/8");
-        spec.ifindexes = vec![1];
         assert_eq!(place(&spec, ROOM), wild());
     }
 
@@ -143,6 +149,16 @@ mod tests {
         let expected = nets("192.0.2.0/24,2001:db8::/32").into_iter().map(remote).collect();
         assert_eq!(found, Place { keys: expected, flag: abi::FLAG_INDEX_REMOTE_PREFIX });
         assert_eq!(place(&spec, 2), wild(), "no room");
+    }
+
+    #[test]
+    fn interfaces_are_a_key_where_nothing_better_is() {
+        let mut spec = RuleSpec { ifindexes: vec![7, 1, 7], ..rule() };
+        let keys = vec![Key::Interface(1), Key::Interface(7)];
+        assert_eq!(place(&spec, ROOM), Place { keys, flag: 0 });
+        assert_eq!(place(&spec, 1), wild(), "no room");
+        spec.port = ports("80");
+        assert_eq!(place(&spec, ROOM).keys, [Key::Port(80)]);
     }
 
     #[test]

@@ -29,6 +29,7 @@ impl Tables for MapTables<'_> {
             Key::Port(port) => maps.port_heads.set(u32::from(port), head, 0),
             Key::Cgroup(id) => set_or_remove(&mut maps.cgroup_heads, id, head),
             Key::Uid(uid) => set_or_remove(&mut maps.uid_heads, uid, head),
+            Key::Interface(ifindex) => set_or_remove(&mut maps.interface_heads, ifindex, head),
             Key::Class(class) => set_or_remove(&mut maps.class_heads, class, head),
             Key::Wild => {
                 self.config.wild = head;

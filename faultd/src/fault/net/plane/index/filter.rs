@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use faultd_abi::{
-    FILTER_ALL, FILTER_CGROUP, FILTER_LENGTHS, FILTER_USER, FilterBit, filter_length,
+    FILTER_ALL, FILTER_CGROUP, FILTER_INTERFACE, FILTER_LENGTHS, FILTER_USER, FilterBit,
+    filter_length,
 };
 
 use super::{Key, Tables};
@@ -35,6 +36,9 @@ impl Entry {
             Key::Port(_) | Key::Class(_) | Key::Wild => Self::None,
             Key::Uid(uid) => Self::Bit(FilterBit::of(FILTER_USER, [uid.into(), 0])),
             Key::Cgroup(id) => Self::Bit(FilterBit::of(FILTER_CGROUP, [id, 0])),
+            Key::Interface(ifindex) => {
+                Self::Bit(FilterBit::of(FILTER_INTERFACE, [ifindex.into(), 0]))
+            }
             Key::Remote(net) => match filter_length(&net.prefix, net.len) {
                 Some(n) => Self::Prefix(n, FilterBit::of_address(n, &net.prefix.address)),
                 None => Self::Shorter,

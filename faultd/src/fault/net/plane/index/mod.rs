@@ -28,6 +28,8 @@ pub enum Key {
     Cgroup(u64),
     /// A user.
     Uid(u32),
+    /// An interface.
+    Interface(u32),
     /// Processes that the same rules name.
     Class(u32),
     /// A prefix of remote addresses.
@@ -43,6 +45,7 @@ impl Key {
             Self::Port(_) => abi::DIM_PORT,
             Self::Cgroup(_) => abi::DIM_CGROUP,
             Self::Uid(_) => abi::DIM_UID,
+            Self::Interface(_) => abi::DIM_INTERFACE,
             Self::Class(_) => abi::DIM_PIDS,
             Self::Remote(_) => abi::DIM_REMOTE,
             Self::Wild => abi::DIM_WILD,

@@ -4,8 +4,8 @@
 use std::{collections::HashMap, net::IpAddr};
 
 use faultd_abi::{
-    Address, FILTER_ALL, FILTER_CGROUP, FILTER_LENGTHS, FILTER_USER, FilterBit, Head, NO_NODE,
-    Node, PrefixEntry, filter_lengths,
+    Address, FILTER_ALL, FILTER_CGROUP, FILTER_INTERFACE, FILTER_LENGTHS, FILTER_USER, FilterBit,
+    Head, NO_NODE, Node, PrefixEntry, filter_lengths,
 };
 use ipnet::IpNet;
 
@@ -245,9 +245,11 @@ fn the_filter_lets_through_what_is_linked_and_little_else() {
     index.link(&mut maps, Key::Uid(7), 7, 1).unwrap();
     index.link(&mut maps, Key::Uid(7), 8, 1).unwrap();
     index.link(&mut maps, Key::Cgroup(7), 9, 1).unwrap();
+    index.link(&mut maps, Key::Interface(7), 10, 1).unwrap();
     index.unlink(&mut maps, Key::Uid(7), 7).unwrap();
     assert!(maps.is_set(FilterBit::of(FILTER_USER, [7, 0])));
     assert!(maps.is_set(FilterBit::of(FILTER_CGROUP, [7, 0])));
+    assert!(maps.is_set(FilterBit::of(FILTER_INTERFACE, [7, 0])));
 
     for (slot, net) in (2..).zip(&nets[1..]) {
         index.unlink(&mut maps, remote(net), slot).unwrap();
@@ -255,6 +257,7 @@ fn the_filter_lets_through_what_is_linked_and_little_else() {
     index.unlink(&mut maps, remote("0.0.0.0/1"), 6).unwrap();
     index.unlink(&mut maps, Key::Uid(7), 8).unwrap();
     index.unlink(&mut maps, Key::Cgroup(7), 9).unwrap();
+    index.unlink(&mut maps, Key::Interface(7), 10).unwrap();
     assert_eq!(index.filter_lengths(), 0);
     assert!(maps.filter.values().all(|word| *word == 0), "bits are left over");
 }

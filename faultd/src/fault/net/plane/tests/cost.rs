@@ -56,12 +56,20 @@ fn program(bench: &Bench) -> u32 {
 }
 
 /// Adds a thousand rules, none of which matches; nanoseconds a packet beside
-/// one of them and beside all.
-fn costs(what: &str, spec: impl Fn(u32, &Traffic) -> RuleSpec) -> Option<[f64; 2]> {
+/// one of them and beside all. `keeper` is a rule that has the program attached
+/// where those do not.
+fn costs(
+    what: &str,
+    keeper: Option<RuleSpec>,
+    spec: impl Fn(u32, &Traffic) -> RuleSpec,
+) -> Option<[f64; 2]> {
     let _on = bpf::enable_stats().ok()?;
     let bench = Bench::new()?;
     bench.up();
     let (traffic, program) = (Traffic::new(&bench), program(&bench));
+    if let Some(keeper) = keeper {
+        bench.plane.add(&keeper).unwrap();
+    }
     let mut add = |i| bench.plane.add(&spec(i, &traffic)).unwrap();
     let first = add(0);
     let one = traffic.cost(program);
@@ -76,7 +84,16 @@ fn costs(what: &str, spec: impl Fn(u32, &Traffic) -> RuleSpec) -> Option<[f64; 2
 
 #[track_caller]
 fn assert_flat(what: &str, spec: impl Fn(u32, &Traffic) -> RuleSpec) {
-    let Some([one, all]) = costs(what, spec) else { return };
+    assert_flat_beside(what, None, spec);
+}
+
+#[track_caller]
+fn assert_flat_beside(
+    what: &str,
+    keeper: Option<RuleSpec>,
+    spec: impl Fn(u32, &Traffic) -> RuleSpec,
+) {
+    let Some([one, all]) = costs(what, keeper, spec) else { return };
     assert!(all <= 2.0 * one, "{what}: {one:.0} ns beside 1 rule, {all:.0} ns beside {RULES}");
 }
 
@@ -117,4 +134,12 @@ fn rules_by_cgroup() {
         scope: Scope::Cgroup { id: id(i), level: 3 },
         ..rule()
     });
+}
+
+#[test]
+fn rules_by_interface() {
+    let keeper = Some(RuleSpec { scope: Scope::Uid(100_000), ..rule() });
+    // Those that there may be one day.
+    let of = |i| RuleSpec { ifindexes: vec![1_000_000 + i], ..rule() };
+    assert_flat_beside("interfaces", keeper, |i, _| of(i));
 }
