@@ -6,10 +6,7 @@ use core::ffi::c_void;
 
 use aya_ebpf::{
     bindings::__sk_buff,
-    helpers::{
-        bpf_get_socket_uid, bpf_loop, bpf_sk_fullsock, bpf_sk_storage_get,
-        bpf_skb_ancestor_cgroup_id,
-    },
+    helpers::{bpf_get_socket_uid, bpf_loop, bpf_sk_storage_get, bpf_skb_ancestor_cgroup_id},
     maps::lpm_trie::Key,
 };
 use faultd_abi::{
@@ -152,13 +149,8 @@ fn by_socket(skb: *mut __sk_buff, config: &Config, walk: &mut Walk) {
         }
     }
     if config.dimensions & DIM_PIDS != 0 {
-        // SAFETY: the verifier wants to be told by the kernel that it is a full
-        // socket; the map is one of socket storage.
+        // SAFETY: a socket; the map is one of socket storage.
         let tag = unsafe {
-            let sk = bpf_sk_fullsock(sk);
-            if sk.is_null() {
-                return;
-            }
             let map = core::ptr::from_ref(&SOCK_TAG).cast_mut().cast::<c_void>();
             bpf_sk_storage_get(map, sk.cast(), core::ptr::null_mut(), 0).cast::<u32>()
         };

@@ -20,7 +20,7 @@ pub struct Classes {
 /// What a new rule changes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Joined {
-    /// Classes that are new, and the rules that each must have in its list.
+    /// Classes, and the rules that each must get into its list.
     pub classes: Vec<(Class, BTreeSet<u16>)>,
     /// Processes and their class from now on.
     pub members: Vec<(u32, Class)>,
@@ -28,14 +28,28 @@ pub struct Joined {
 
 impl Classes {
     /// Makes `pids` members of the rule in `slot`, given what class each is in
-    /// now.
-    pub fn join(&mut self, slot: u16, pids: &[(u32, Option<Class>)]) -> Joined {
+    /// now, and which classes have other members too: those stay as they are.
+    ///
+    /// A class that comes along as a whole only gets one more rule. Otherwise
+    /// rules for the same processes would take lists as long as all of them
+    /// before, and fill the index with a few hundred.
+    pub fn join(
+        &mut self,
+        slot: u16,
+        pids: &[(u32, Option<Class>)],
+        has_others: impl Fn(Class) -> bool,
+    ) -> Joined {
         let mut joined = Joined::default();
         let mut split: HashMap<Option<Class>, Class> = HashMap::new();
         for (pid, class) in pids {
             // A class without rules is one whose rules have ended.
             let old = class.filter(|class| self.rules.contains_key(class));
             let new = *split.entry(old).or_insert_with(|| {
+                if let Some(whole) = old.filter(|class| !has_others(*class)) {
+                    self.rules.entry(whole).or_default().insert(slot);
+                    joined.classes.push((whole, BTreeSet::from([slot])));
+                    return whole;
+                }
                 self.last += 1;
                 let mut rules = old.and_then(|c| self.rules.get(&c)).cloned().unwrap_or_default();
                 rules.insert(slot);
@@ -43,7 +57,9 @@ impl Classes {
                 joined.classes.push((self.last, rules));
                 self.last
             });
-            joined.members.push((*pid, new));
+            if *class != Some(new) {
+                joined.members.push((*pid, new));
+            }
         }
         joined
     }
@@ -108,9 +124,9 @@ mod tests {
     #[test]
     fn processes_of_two_rules_get_a_class_of_their_own() {
         let mut classes = Classes::default();
-        let first = classes.join(1, &[(10, None), (11, None)]);
+        let first = classes.join(1, &[(10, None), (11, None)], |_| true);
         assert_eq!(first.classes, [(1, BTreeSet::from([1]))]);
-        let second = classes.join(2, &[(11, Some(1)), (12, None)]);
+        let second = classes.join(2, &[(11, Some(1)), (12, None)], |_| true);
         assert_eq!(second.members, [(11, 2), (12, 3)]);
         assert_eq!(second.classes[0], (2, BTreeSet::from([1, 2])));
         assert_eq!(second.classes[1], (3, BTreeSet::from([2])));
@@ -123,11 +139,23 @@ mod tests {
     }
 
     #[test]
+    fn a_class_that_comes_along_as_a_whole_stays_one() {
+        let mut classes = Classes::default();
+        classes.join(1, &[(10, None), (11, None)], |_| true);
+        let joined = classes.join(2, &[(10, Some(1)), (11, Some(1)), (12, None)], |_| false);
+        assert_eq!(joined.classes, [(1, BTreeSet::from([2])), (2, BTreeSet::from([2]))]);
+        assert_eq!(joined.members, [(12, 2)], "the others are where they were");
+        assert!(classes.holds(1, 1) && classes.holds(1, 2) && !classes.holds(2, 1));
+        assert_eq!(classes.leave(1), [1]);
+        assert!(!classes.is_dead(1), "the second rule needs it");
+    }
+
+    #[test]
     fn a_class_of_ended_rules_counts_as_none() {
         let mut classes = Classes::default();
-        classes.join(1, &[(10, None)]);
+        classes.join(1, &[(10, None)], |_| true);
         classes.leave(1);
-        let joined = classes.join(2, &[(10, Some(1)), (11, None)]);
+        let joined = classes.join(2, &[(10, Some(1)), (11, None)], |_| true);
         assert_eq!(joined.members, [(10, 2), (11, 2)]);
     }
 

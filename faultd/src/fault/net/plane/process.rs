@@ -1,6 +1,6 @@
 //! Rules for processes: membership, and tags on the sockets that are there.
 
-use std::{io, os::fd::AsFd};
+use std::{collections::HashSet, io, os::fd::AsFd};
 
 use super::{
     PlaneError, btf,
@@ -41,7 +41,8 @@ impl Core {
     fn join(&mut self, pids: &[u32], slot: u16, generation: u32) -> Result<(), PlaneError> {
         let now: Vec<(u32, Option<Class>)> =
             pids.iter().map(|pid| (*pid, self.maps.pid_class.get(pid, 0).ok())).collect();
-        let joined = self.classes.join(slot, &now);
+        let others = self.classes_beside(pids);
+        let joined = self.classes.join(slot, &now, |class| others.contains(&class));
         for (class, rules) in joined.classes {
             for member in rules {
                 let generation = match member == slot {
@@ -55,6 +56,13 @@ impl Core {
             self.maps.pid_class.insert(pid, class, 0)?;
         }
         Ok(())
+    }
+
+    /// Classes that have living members beside `pids`.
+    fn classes_beside(&self, pids: &[u32]) -> HashSet<Class> {
+        let members = self.maps.pid_class.iter().filter_map(Result::ok);
+        let others = members.filter(|(pid, _)| !pids.contains(pid) && pidfd::open(*pid).is_ok());
+        others.map(|(_, class)| class).collect()
     }
 
     /// Ends a rule's membership. The lists of its classes are gone already.
