@@ -17,6 +17,7 @@ pub mod residue;
 pub mod sockets;
 pub mod ssh;
 pub mod sysctl;
+pub mod systemd;
 pub mod tc;
 #[cfg(test)]
 pub(crate) mod test_support;

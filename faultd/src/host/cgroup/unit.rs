@@ -1,8 +1,10 @@
-//! The control group of a systemd unit: systemd names it after the unit.
+//! The control group of a systemd unit: systemd tells it, and names it after
+//! the unit.
 
 use std::path::{Path, PathBuf};
 
-use super::{CgroupError, CgroupRef, mount::Mounts, points, procs::walk};
+use super::{CgroupError, CgroupRef, clean, mount::Mounts, points, procs::walk};
+use crate::host::systemd;
 
 /// Suffixes of unit names; systemd.unit(5).
 const TYPES: [&str; 11] = [
@@ -19,19 +21,27 @@ const TYPES: [&str; 11] = [
     ".scope",
 ];
 
-/// The group of a unit; a name without a suffix is a service's. Of several (a
-/// container may run a systemd of its own, and each user has one) the nearest
-/// to the root counts.
+/// The group of a unit; a name without a suffix is a service's. systemd is
+/// asked, which knows aliases. Where it does not run, or knows no such unit (a
+/// container may run a systemd of its own, and each user has one), the group is
+/// looked for by its name; of several the nearest to the root counts.
 ///
 /// # Errors
 /// When there is none, with the places that were searched, or when several
 /// are equally near.
 pub fn unit(name: &str) -> Result<CgroupRef, CgroupError> {
-    unit_in(&Mounts::read()?, name)
+    let told = systemd::control_group(&full_name(name));
+    unit_in(&Mounts::read()?, name, told.as_deref())
 }
 
-fn unit_in(mounts: &Mounts, name: &str) -> Result<CgroupRef, CgroupError> {
+/// The same, `told` being what systemd says.
+fn unit_in(mounts: &Mounts, name: &str, told: Option<&str>) -> Result<CgroupRef, CgroupError> {
     let unit = full_name(name);
+    if let Some(below) = told.and_then(clean)
+        && let Some(group) = CgroupRef::at(mounts.of_systemd(), &below)?
+    {
+        return Ok(group);
+    }
     // systemd src/basic/cgroup-util.c, `cg_escape`: names that could be taken
     // for a file of the kernel's get an underscore.
     let escaped = format!("_{unit}");
@@ -110,7 +120,7 @@ mod tests {
             "systemd/system.slice/docker-1.scope/system.slice/web.service",
             "systemd/system.slice/_cpu.service",
         ]);
-        let path = |name| unit_in(&mounts, name).map(|g| g.path).map_err(|e| e.to_string());
+        let path = |name| unit_in(&mounts, name, None).map(|g| g.path).map_err(|e| e.to_string());
         assert_eq!(path("web"), Ok("/system.slice/web.service".into()));
         assert_eq!(path("cpu.service"), Ok("/system.slice/_cpu.service".into()));
         assert_eq!(path("system.slice"), Ok("/system.slice".into()));
@@ -120,9 +130,21 @@ mod tests {
     }
 
     #[test]
+    fn what_systemd_says_goes_first() {
+        let (_root, mounts) = host(&["systemd/system.slice/ssh.service", "systemd/u1/app.service"]);
+        let path = |name, told| unit_in(&mounts, name, told).map(|g| g.path).ok();
+        let alias = path("sshd", Some("/system.slice/ssh.service"));
+        assert_eq!(alias.as_deref(), Some("/system.slice/ssh.service"));
+        assert_eq!(path("sshd", None), None);
+        // What it names may be out of sight, or gone by now.
+        let gone = path("app", Some("/system.slice/app.service"));
+        assert_eq!(gone.as_deref(), Some("/u1/app.service"));
+    }
+
+    #[test]
     fn as_near_as_another_is_ambiguous() {
         let (_root, mounts) = host(&["systemd/u1/app.service", "systemd/u2/app.service"]);
-        let error = unit_in(&mounts, "app").expect_err("two are as near").to_string();
+        let error = unit_in(&mounts, "app", None).expect_err("two are as near").to_string();
         assert!(error.contains("--cgroup /u1/app.service"), "{error}");
         assert!(error.contains("--cgroup /u2/app.service"), "{error}");
     }
