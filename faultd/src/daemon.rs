@@ -28,7 +28,9 @@ use crate::{
         journal::{Journal, ReplayReport},
         state_dir::StateDir,
     },
-    fault, leftovers,
+    fault,
+    host::probe,
+    leftovers,
 };
 
 /// Threads that plan end when there was nothing to plan for this long.
@@ -75,6 +77,7 @@ pub fn run(paths: &Paths) -> anyhow::Result<()> {
     let done = runtime.block_on(serve(&config, &state_dir, listener, journal, audit));
     // A plan may still wait for a name server; nobody waits for the plan.
     runtime.shutdown_background();
+    probe::settle();
     done
 }
 

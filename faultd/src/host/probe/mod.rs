@@ -19,7 +19,11 @@ mod net;
 mod privilege;
 mod process;
 
-use std::{fmt, sync::OnceLock, thread};
+use std::{
+    fmt,
+    sync::{Mutex, OnceLock, PoisonError},
+    thread::{self, JoinHandle},
+};
 
 use answer::Answer;
 use faultd_api::{BackendStatus, Support};
@@ -179,11 +183,24 @@ static KERNEL: Group = Group { answers: OnceLock::new(), ask: kernel::ask };
 static PROCESS: Group = Group { answers: OnceLock::new(), ask: process::ask };
 static PRIVILEGE: Group = Group { answers: OnceLock::new(), ask: privilege::ask };
 
+/// The thread that asks everything.
+static WARMING: Mutex<Option<JoinHandle<()>>> = Mutex::new(None);
+
 /// Asks everything in the background, so that nobody waits later.
 pub fn warm_up() {
     let thread = thread::Builder::new().name("probe".into());
     // Without a thread the first who asks waits; nothing else changes.
-    let _ = thread.spawn(features);
+    let asking = thread.spawn(|| drop(features())).ok();
+    *WARMING.lock().unwrap_or_else(PoisonError::into_inner) = asking;
+}
+
+/// Waits for the end of [`warm_up`]: a process that ends in the middle of it
+/// leaves behind what something was being tried in.
+pub fn settle() {
+    let asking = WARMING.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if asking.is_some_and(|thread| thread.join().is_err()) {
+        tracing::error!("the probe has panicked");
+    }
 }
 
 /// Whether one feature works here.
