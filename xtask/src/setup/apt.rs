@@ -1,6 +1,6 @@
 //! The machine's own package manager.
 
-use std::{fs, process::Command, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt, process::Command, time::Duration};
 
 use anyhow::{Result, bail};
 
@@ -22,6 +22,38 @@ pub fn install(packages: &[String]) -> Result<()> {
     refresh()?;
     println!("         apt-get install {}", packages.join(" "));
     run_quiet(apt_get(&["install", "--yes", "--no-install-recommends"]).args(packages))
+}
+
+/// Installs packages, and what they need, from a suite that is not among the machine's sources.
+/// `list` is its line of sources.list(5). The sources stay as they are.
+///
+/// # Errors
+/// As [`install`]; also if there is no such suite.
+pub fn install_from(list: &str, suite: &str, packages: &[String]) -> Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        bail!("needs root: sudo apt-get install -y {}", packages.join(" "));
+    }
+    // The machine's own sources, and one more.
+    let parts = tempfile::tempdir()?;
+    if let Ok(entries) = fs::read_dir("/etc/apt/sources.list.d") {
+        for entry in entries.flatten() {
+            std::os::unix::fs::symlink(entry.path(), parts.path().join(entry.file_name()))?;
+        }
+    }
+    fs::write(parts.path().join("faultd.list"), list)?;
+    // apt reads the lists as a user of its own.
+    fs::set_permissions(parts.path(), fs::Permissions::from_mode(0o755))?;
+    let with_parts = format!("Dir::Etc::sourceparts={}", parts.path().display());
+    let apt = |args: &[&str]| {
+        let mut apt = apt_get(&["-o", &with_parts]);
+        apt.args(args);
+        apt
+    };
+    println!("         apt-get update, with {suite}");
+    run_quiet(&mut apt(&["-qq", "update"]))?;
+    println!("         apt-get install --target-release {suite} {}", packages.join(" "));
+    let install = ["install", "--yes", "--no-install-recommends", "--target-release", suite];
+    run_quiet(apt(&install).args(packages))
 }
 
 /// Refreshes the package lists unless they are recent.

@@ -9,6 +9,7 @@ pub mod archive;
 mod ebpf;
 mod guests;
 mod programs;
+mod qemu;
 mod rust;
 pub mod sources;
 
@@ -96,6 +97,7 @@ fn install(step: &dyn Step) -> Result<()> {
 fn steps(paths: &Paths, options: Options) -> Vec<Box<dyn Step>> {
     let mut steps: Vec<Box<dyn Step>> = vec![
         Box::new(programs::Programs),
+        Box::new(qemu::Qemu),
         Box::new(rust::Component { binary: "cargo-clippy", component: "clippy" }),
         Box::new(rust::Component { binary: "rustfmt", component: "rustfmt" }),
         Box::new(ebpf::Compiler),

@@ -6,11 +6,10 @@ use super::{State, Step, apt};
 use crate::cmd::find_program;
 
 /// Program, and the package of Debian and Ubuntu that has it.
-const PROGRAMS: [(&str, &str); 13] = [
+const PROGRAMS: [(&str, &str); 12] = [
     ("cc", "gcc"),
     ("c++", "g++"),
     ("strip", "binutils"),
-    ("qemu-system-x86_64", "qemu-system-x86"),
     ("debootstrap", "debootstrap"),
     ("mke2fs", "e2fsprogs"),
     ("depmod", "kmod"),
