@@ -29,7 +29,7 @@ use crate::{
         state_dir::StateDir,
     },
     fault,
-    host::probe,
+    host::{cgroup, probe},
     leftovers,
 };
 
@@ -66,6 +66,7 @@ pub fn run(paths: &Paths) -> anyhow::Result<()> {
         state_dir.open_to_group(gid)?;
     }
     let (journal, leftovers) = Journal::open(state_dir.path()).context("undo journal")?;
+    cgroup::sweep();
     tell(&leftovers);
     let audit = Audit::open(state_dir.path()).context("audit file")?;
     // One thread: the API waits more than it works, and what works has

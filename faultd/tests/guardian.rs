@@ -40,7 +40,7 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         let (journal, _) = Journal::open(dir.path()).unwrap();
         let (reader, writer) = pipe().unwrap();
-        let mut guardian = Command::new(env!("CARGO_BIN_EXE_faultd"))
+        let mut guardian = Command::new(faultd_tests::ctl::binary("FAULTD_BIN", "faultd"))
             .args(["guardian", "--generation"])
             .arg(journal.generation().unwrap().to_string())
             .arg("--state-dir")

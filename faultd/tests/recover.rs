@@ -14,7 +14,7 @@ use faultd::{
 };
 
 fn faultd(args: &[&str], dir: &Path) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_faultd"));
+    let mut command = Command::new(faultd_tests::ctl::binary("FAULTD_BIN", "faultd"));
     command.args(args).arg("--state-dir").arg(dir).output().unwrap()
 }
 
@@ -75,7 +75,7 @@ fn check_config_tells_where_a_mistake_is() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("config.toml");
     let check = || {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_faultd"));
+        let mut command = Command::new(faultd_tests::ctl::binary("FAULTD_BIN", "faultd"));
         command.args(["check-config", "--config"]).arg(&file).output().unwrap()
     };
     fs::write(&file, "[limits]\nmax_active = 5\n").unwrap();

@@ -6,6 +6,7 @@ use super::{
     journal::{FILE_NAME, JournalFile, ReplayReport, Which, replay},
     state_dir::{StateDir, StateDirError},
 };
+use crate::host::cgroup;
 
 /// Replays the undo journal of a state directory in which no daemon runs.
 ///
@@ -13,6 +14,7 @@ use super::{
 /// When a daemon runs there, or the journal cannot be read. Undos that fail
 /// are in the report.
 pub fn recover(state_dir: &Path) -> anyhow::Result<ReplayReport> {
+    cgroup::sweep();
     if !state_dir.exists() {
         return Ok(ReplayReport::default());
     }

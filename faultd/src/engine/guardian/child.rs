@@ -22,10 +22,13 @@ use nix::{
 };
 
 use super::{GRACE_NS, LEAVE, NOTHING_PENDING};
-use crate::engine::{
-    clock,
-    journal::{FILE_NAME, JournalFile, ReplayReport, Which, replay},
-    reserve::Reserve,
+use crate::{
+    engine::{
+        clock,
+        journal::{FILE_NAME, JournalFile, ReplayReport, Which, replay},
+        reserve::Reserve,
+    },
+    host::cgroup,
 };
 
 /// Undos that fail are tried this often.
@@ -204,6 +207,7 @@ impl Guardian {
             self.reserve.ensure();
             match replay(&self.journal, Some(self.generation), Which::All) {
                 Ok(report) => {
+                    cgroup::sweep();
                     self.tell("the daemon is gone", &report);
                     if report.failed().next().is_none() {
                         return ExitCode::SUCCESS;

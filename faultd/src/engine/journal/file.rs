@@ -221,10 +221,8 @@ impl JournalFile {
 
     /// Drops every entry: effects of the kernel do not survive a reboot.
     pub(super) fn wipe(&self) -> io::Result<()> {
-        for slot in 1..SLOTS {
-            self.file.write_all_at(&[0; 4], (slot * SLOT_BYTES) as u64)?;
-        }
-        Ok(())
+        // Slot 0 is the header's.
+        fill_with_zeros(&self.file, 1)
     }
 
     pub(super) fn write_body(&self, slot: usize, chunks: &[Slot]) -> io::Result<()> {
@@ -250,13 +248,19 @@ fn reserve(file: &File) -> io::Result<()> {
         Ok(()) => Ok(()),
         // A file system without fallocate(2): fill the file, once.
         Err(Errno::EOPNOTSUPP) => {
-            let zeros = [0; SLOT_BYTES];
             let first = file.metadata()?.len() as usize / SLOT_BYTES;
-            for slot in first..SLOTS {
-                file.write_all_at(&zeros, (slot * SLOT_BYTES) as u64)?;
-            }
-            Ok(())
+            fill_with_zeros(file, first)
         }
         Err(e) => Err(e.into()),
     }
+}
+
+/// Zeros from slot `first` to the end, in few large writes: this is on the way of every first start.
+fn fill_with_zeros(file: &File, first: usize) -> io::Result<()> {
+    let zeros = vec![0; CHUNK * SLOT_BYTES];
+    for slot in (first..SLOTS).step_by(CHUNK) {
+        let slots = CHUNK.min(SLOTS - slot);
+        file.write_all_at(&zeros[..slots * SLOT_BYTES], (slot * SLOT_BYTES) as u64)?;
+    }
+    Ok(())
 }

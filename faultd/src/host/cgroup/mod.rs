@@ -4,8 +4,8 @@
 //! Invariants:
 //! - A group is named by its path; on a host with several hierarchies that
 //!   path may exist in some of them only, and with other processes in each.
-//! - Nothing here makes, fills or removes a group; [`Freezer`] and
-//!   [`MemoryGroup`] change one when told to.
+//! - Nothing here makes, fills or removes a group but [`Scratch`], and those
+//!   are empty; [`Freezer`] and [`MemoryGroup`] change one when told to.
 
 mod container;
 mod freezer;
@@ -14,6 +14,7 @@ mod memory;
 mod mount;
 mod procs;
 mod root;
+mod scratch;
 mod unit;
 
 use std::{
@@ -29,6 +30,7 @@ pub use mount::{Hierarchy, Mount, Mounts};
 pub use procs::procs;
 pub(in crate::host) use procs::{procs_below, thread_group};
 pub use root::v2_root;
+pub use scratch::{Scratch, sweep};
 pub use unit::unit;
 
 /// Why a control group was not found.

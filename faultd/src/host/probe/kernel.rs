@@ -4,21 +4,16 @@
 use std::{
     fs::{self, OpenOptions},
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::AsFd,
 };
 
 use aya_obj::generated::{bpf_attach_type, bpf_prog_type};
 use faultd_api::Support;
-use nix::{
-    fcntl::{OFlag, openat},
-    sys::stat::{Mode, mkdirat},
-    unistd::{UnlinkatFlags, unlinkat},
-};
 
 use super::{Answer, Feature};
 use crate::host::{
     bpf::{LinkTarget, array_map, link, load_trivial, raw_tracepoint},
-    cgroup::v2_root,
+    cgroup::{Scratch, v2_root},
 };
 
 /// About what the rule tables of one network namespace take.
@@ -79,8 +74,8 @@ fn cgroup_sock() -> Answer {
 fn on_scratch_cgroup(kind: bpf_prog_type, attach: bpf_attach_type) -> Answer {
     const ALLOW: i32 = 1;
     let result = load_trivial("fd_probe_cg", kind, attach, ALLOW).and_then(|program| {
-        let group = ScratchGroup::new()?;
-        link(program.as_fd(), LinkTarget::Cgroup(group.dir.as_fd()), attach)
+        let group = Scratch::new(v2_root()?, "bpf")?;
+        link(program.as_fd(), LinkTarget::Cgroup(group.as_fd()), attach)
     });
     Answer::from_result(
         result,
@@ -88,36 +83,6 @@ fn on_scratch_cgroup(kind: bpf_prog_type, attach: bpf_attach_type) -> Answer {
         "this kernel has no BPF on control groups (CONFIG_CGROUP_BPF), or no cgroup2",
     )
     .0
-}
-
-/// A control group without processes, removed when dropped.
-struct ScratchGroup {
-    root: OwnedFd,
-    name: String,
-    dir: OwnedFd,
-}
-
-impl ScratchGroup {
-    fn new() -> io::Result<Self> {
-        let root = v2_root()?;
-        let name = format!("faultd-probe-{}", std::process::id());
-        mkdirat(&root, name.as_str(), Mode::from_bits_truncate(0o755))?;
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        match openat(&root, name.as_str(), flags, Mode::empty()) {
-            Ok(dir) => Ok(Self { root, name, dir }),
-            Err(e) => {
-                let _ = unlinkat(&root, name.as_str(), UnlinkatFlags::RemoveDir);
-                Err(e.into())
-            }
-        }
-    }
-}
-
-impl Drop for ScratchGroup {
-    fn drop(&mut self) {
-        // Empty, so it can only fail by being gone already.
-        let _ = unlinkat(&self.root, self.name.as_str(), UnlinkatFlags::RemoveDir);
-    }
 }
 
 fn tracepoint() -> Answer {

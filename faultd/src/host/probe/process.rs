@@ -1,15 +1,16 @@
 //! Features that faults on processes build on: process descriptors, freezers,
 //! memory limits.
 
-use std::{
-    fs, io,
-    os::fd::AsFd,
-    path::{Path, PathBuf},
+use std::{fs, io, os::fd::AsFd};
+
+use nix::{
+    fcntl::{OFlag, openat},
+    sys::stat::Mode,
 };
 
 use super::{Answer, Feature};
 use crate::host::{
-    cgroup::{Hierarchy, MemoryVersion, Mount, Mounts, memory_version},
+    cgroup::{Hierarchy, MemoryVersion, Mount, Mounts, Scratch, memory_version},
     process::pidfd,
 };
 
@@ -52,26 +53,8 @@ fn freezer() -> Answer {
 
 /// Whether a group of the hierarchy has a file that may be written.
 fn try_in(mount: &Mount, file: &str) -> io::Result<()> {
-    let group = ScratchGroup::new(&mount.point)?;
-    fs::OpenOptions::new().write(true).open(group.0.join(file)).map(drop)
-}
-
-/// A control group without processes, removed when dropped.
-struct ScratchGroup(PathBuf);
-
-impl ScratchGroup {
-    fn new(mount_point: &Path) -> io::Result<Self> {
-        let dir = mount_point.join(format!("faultd-probe-process-{}", std::process::id()));
-        fs::create_dir(&dir)?;
-        Ok(Self(dir))
-    }
-}
-
-impl Drop for ScratchGroup {
-    fn drop(&mut self) {
-        // Empty, so it can only fail by being gone already.
-        let _ = fs::remove_dir(&self.0);
-    }
+    let group = Scratch::new(fs::File::open(&mount.point)?.into(), "freezer")?;
+    Ok(openat(&group, file, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty()).map(drop)?)
 }
 
 fn memory(version: MemoryVersion) -> Answer {
