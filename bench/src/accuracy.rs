@@ -16,7 +16,7 @@ use crate::report::Accuracy;
 /// Delays in milliseconds, round trips for each, and whether all connections
 /// are measured at the same time (long delays leave the machine idle).
 const DELAYS: [(f64, usize, bool); 4] =
-    [(1.0, 600, false), (10.0, 200, false), (50.0, 100, true), (500.0, 30, true)];
+    [(1.0, 600, false), (10.0, 300, false), (50.0, 200, true), (500.0, 200, true)];
 
 /// One connection.
 struct Connection {

@@ -1,31 +1,30 @@
-//! A bulk TCP stream: bare loopback, through a 1 ms delay line, and through a
-//! user-space proxy with a 1 ms latency toxic, in turns.
+//! A bulk TCP stream: bare loopback, through a 1 ms delay line, and through
+//! user-space proxies with a 1 ms latency, in turns.
 
-use std::{
-    env,
-    net::{SocketAddr, TcpListener, TcpStream},
-    process::Command,
-    thread,
-    time::Duration,
-};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use clap::ValueEnum;
 use faultd_tests::{
     World,
     traffic::{BulkSource, bulk_rate},
 };
 
-use crate::report::{Bulk, Spread};
+use crate::{
+    proxy::{Kind, Proxy},
+    report::{Bulk, Proxied, Spread},
+};
 
 const ROUNDS: usize = 3;
 
-/// Measures each of the three as often, so that a busy moment hits all alike.
+/// Measures each as often, so that a busy moment hits all alike.
 pub fn measure(scale: f64) -> Result<Bulk> {
     eprintln!("bulk …");
     let time = Duration::from_secs_f64((2.0 * scale).max(0.3));
     let world = World::new();
     let source = BulkSource::bind("127.0.0.1:0");
-    let (mut bare, mut line, mut proxied) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut bare, mut line) = (Vec::new(), Vec::new());
+    let mut proxied: Vec<_> = Kind::value_variants().iter().map(|k| (*k, Vec::new())).collect();
     for _ in 0..ROUNDS {
         bare.push(gbit(bulk_rate(source.address(), time)));
         let id = world.inject_id(&format!(
@@ -34,48 +33,18 @@ pub fn measure(scale: f64) -> Result<Bulk> {
         ));
         line.push(gbit(bulk_rate(source.address(), time)));
         world.ctl(&format!("revert {id}")).ok();
-        let proxy = Proxy::start(source.address())?;
-        proxied.push(gbit(bulk_rate(proxy.listen, time)));
+        for (kind, rates) in &mut proxied {
+            let proxy = Proxy::start(*kind, source.address())?;
+            rates.push(gbit(bulk_rate(proxy.address(), time)));
+        }
     }
-    Ok(Bulk {
-        bare_gbit: Spread::of(&bare),
-        delay_line_gbit: Spread::of(&line),
-        proxy_gbit: Spread::of(&proxied),
-        proxy: crate::proxy::NAME.to_owned(),
-    })
+    let proxies = proxied
+        .iter()
+        .map(|(kind, rates)| Proxied { proxy: kind.name(), gbit: Spread::of(rates) })
+        .collect();
+    Ok(Bulk { bare_gbit: Spread::of(&bare), delay_line_gbit: Spread::of(&line), proxies })
 }
 
 fn gbit(bytes_per_second: f64) -> f64 {
     bytes_per_second * 8.0 / 1e9
-}
-
-/// The proxy in a process of its own, as its users would run it.
-struct Proxy {
-    child: std::process::Child,
-    listen: SocketAddr,
-}
-
-impl Proxy {
-    fn start(upstream: SocketAddr) -> Result<Self> {
-        let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let child = Command::new(env::current_exe()?)
-            .args(["proxy", &listen.to_string(), &upstream.to_string(), "1"])
-            .spawn()
-            .context("the proxy")?;
-        let proxy = Self { child, listen };
-        for _ in 0..200 {
-            if TcpStream::connect(listen).is_ok() {
-                return Ok(proxy);
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-        anyhow::bail!("the proxy does not listen")
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

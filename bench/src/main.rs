@@ -42,13 +42,15 @@ enum What {
     },
     /// Serve as the user-space proxy that bulk transfers are compared with
     #[command(hide = true)]
-    Proxy { listen: SocketAddr, upstream: SocketAddr, latency_ms: u64 },
+    Proxy { kind: proxy::Kind, listen: SocketAddr, upstream: SocketAddr, latency_ms: u64 },
 }
 
 fn main() -> Result<ExitCode> {
     match Cli::parse().what {
         What::Net { json, command, scale } => net(json, command, scale),
-        What::Proxy { listen, upstream, latency_ms } => proxy::serve(listen, upstream, latency_ms),
+        What::Proxy { kind, listen, upstream, latency_ms } => {
+            kind.serve(listen, upstream, latency_ms)
+        }
     }
 }
 

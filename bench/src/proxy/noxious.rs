@@ -11,9 +11,6 @@ use noxious::{
     toxic::{StreamDirection, Toxic, ToxicKind},
 };
 
-/// What it is called in reports.
-pub const NAME: &str = "noxious 1.0";
-
 /// Serves until the process is killed.
 pub fn serve(listen: SocketAddr, upstream: SocketAddr, latency_ms: u64) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
