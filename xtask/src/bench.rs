@@ -118,7 +118,7 @@ fn in_guest(
     argv.extend(options.map(str::to_owned));
     let timeout_ms = GUEST_LIMIT.as_millis() as u64;
     job.tasks = vec![Task { name: "bench".into(), argv, timeout_ms, stream: true }];
-    eprintln!("in a guest with Linux {} ({:?})", kernel.release, host.accel);
+    eprintln!("in a guest with Linux {} ({})", kernel.release, host.accel);
     let mut said = String::new();
     let report = host.run(&kernel, &payload.image()?, &job, 2 * GUEST_LIMIT, |event| {
         if let Event::Output { text } = event {

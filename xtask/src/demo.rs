@@ -100,7 +100,7 @@ impl Programs {
         let kernel = Kernel::cached(&paths.vm_cache, label)
             .with_context(|| format!("kernel {label} is not there: run `cargo xtask setup`"))?;
         let host = Host::prepare(paths)?;
-        println!("In a guest with Linux {} ({:?}).\n", kernel.release, host.accel);
+        println!("In a guest with Linux {} ({}).\n", kernel.release, host.accel);
         let payload = Payload::new(&host.scratch())?;
         let slow = ("FAULTD_TEST_SLOW".to_owned(), host.accel.slowness().to_string());
         let mut job = Job { hostname: "faultd-vm".into(), ..Default::default() };

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use faultd_guest::{Disk, job::PAYLOAD};
 use nix::{
     errno::Errno,
     kmod::{ModuleInitFlags, finit_module},
@@ -16,12 +17,11 @@ use nix::{
     unistd::{chdir, chroot},
 };
 
-/// The userland, opened as a snapshot, so that writes are lost at the end.
-const ROOT_DISK: &str = "/dev/vda";
-/// The build under test and the job.
-const PAYLOAD_DISK: &str = "/dev/vdb";
-/// The modules of the running kernel.
-const MODULES_DISK: &str = "/dev/vdc";
+/// Names that the disks may have, in memory and on the bus.
+const DEVICES: [&str; 6] =
+    ["/dev/pmem0", "/dev/pmem1", "/dev/pmem2", "/dev/vda", "/dev/vdb", "/dev/vdc"];
+/// How long they may take to appear.
+const PATIENCE: Duration = Duration::from_secs(20);
 const NEW_ROOT: &str = "/root";
 
 /// Leaves the initramfs.
@@ -30,10 +30,10 @@ pub fn switch_root() -> Result<()> {
     mount_special("proc", "/proc")?;
     load_modules().context("loading the modules of the initramfs")?;
 
-    mount_disk(ROOT_DISK, NEW_ROOT, MsFlags::MS_NOATIME)?;
     let read_only = MsFlags::MS_RDONLY | MsFlags::MS_NOATIME;
-    mount_disk(PAYLOAD_DISK, &format!("{NEW_ROOT}{}", faultd_guest::job::PAYLOAD), read_only)?;
-    mount_disk(MODULES_DISK, &format!("{NEW_ROOT}/usr/lib/modules"), read_only)?;
+    mount_disk(Disk::Userland, NEW_ROOT, MsFlags::MS_NOATIME)?;
+    mount_disk(Disk::Payload, &format!("{NEW_ROOT}{PAYLOAD}"), read_only)?;
+    mount_disk(Disk::Modules, &format!("{NEW_ROOT}/usr/lib/modules"), read_only)?;
 
     for dir in ["/dev", "/proc"] {
         move_mount(dir, &format!("{NEW_ROOT}{dir}"))?;
@@ -57,17 +57,25 @@ fn load_modules() -> Result<()> {
     Ok(())
 }
 
-/// Mounts a disk that may take a moment to appear.
-fn mount_disk(disk: &str, on: &str, flags: MsFlags) -> Result<()> {
-    let patience = Instant::now() + Duration::from_secs(20);
-    while !Path::new(disk).exists() {
-        if Instant::now() > patience {
-            bail!("{disk} did not appear");
+fn mount_disk(disk: Disk, on: &str, flags: MsFlags) -> Result<()> {
+    let device = wait_for(disk)?;
+    mount(Some(device), on, Some("ext4"), flags, None::<&str>)
+        .with_context(|| format!("{device} on {on}"))
+}
+
+fn wait_for(disk: Disk) -> Result<&'static str> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        // One that is not there, or not yet, is not the one.
+        let found = DEVICES.into_iter().find(|d| disk.is(Path::new(d)).unwrap_or(false));
+        if let Some(device) = found {
+            return Ok(device);
+        }
+        if Instant::now() > end {
+            bail!("the {} disk did not appear", disk.label());
         }
         thread::sleep(Duration::from_millis(10));
     }
-    mount(Some(disk), on, Some("ext4"), flags, None::<&str>)
-        .with_context(|| format!("{disk} on {on}"))
 }
 
 pub fn mount_special(kind: &str, on: &str) -> Result<()> {

@@ -62,7 +62,7 @@ pub fn vm(paths: &Paths, args: &Args) -> Result<ExitCode> {
 
     let mut code = 0;
     for kernel in &kernels {
-        eprintln!("--- {} ({}, {:?})", kernel.label, kernel.release, host.accel);
+        eprintln!("--- {} ({}, {})", kernel.label, kernel.release, host.accel);
         let limit = Duration::from_secs(args.timeout.saturating_add(300));
         let report = host.run(kernel, &image, &job, limit, show)?;
         if let Some(died) = report.died {

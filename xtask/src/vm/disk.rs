@@ -3,22 +3,27 @@
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 use anyhow::{Context, Result};
+use faultd_guest::Disk;
 
 use crate::cmd::{command, find_program, run_quiet};
 
 const MIB: u64 = 1024 * 1024;
+/// A disk in memory (`qemu`) has to be a multiple of this: a subsection of the guest's memory map
+/// (`SUBSECTION_SIZE`, include/linux/mmzone.h).
+const STEP_MIB: u64 = 2;
 
-/// Writes an image with the content of `dir` and `spare_mib` MiB of free space.
+/// Writes the image of `disk` with the content of `dir` and `spare_mib` MiB of free space.
 ///
 /// # Errors
 /// If the directory cannot be read or mke2fs fails.
-pub fn from_dir(dir: &Path, image: &Path, spare_mib: u64) -> Result<()> {
+pub fn from_dir(disk: Disk, dir: &Path, image: &Path, spare_mib: u64) -> Result<()> {
     let used = usage(dir)?;
     // Inode tables and directories take a share that grows with the content.
-    let size_mib = used / MIB * 11 / 10 + 24 + spare_mib;
+    let size_mib = (used / MIB * 11 / 10 + 24 + spare_mib).next_multiple_of(STEP_MIB);
     let mke2fs = find_program("mke2fs").context("mke2fs is missing: run `cargo xtask setup`")?;
     run_quiet(
-        command(mke2fs, &["-q", "-F", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-d"])
+        command(mke2fs, &["-q", "-F", "-t", "ext4", "-O", "^has_journal", "-m", "0"])
+            .args(["-L", disk.label(), "-d"])
             .arg(dir)
             .arg(image)
             .arg(format!("{size_mib}M")),

@@ -7,13 +7,17 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use faultd_guest::Disk;
 
 use super::disk;
 use crate::cmd::{capture, command, find_program, run_quiet};
 
 /// Modules that the initramfs loads; what they depend on comes with them. One that a kernel has
 /// built in is left out.
-const BOOT_MODULES: [&str; 3] = ["virtio_pci", "virtio_blk", "ext4"];
+const BOOT_MODULES: [&str; 5] = ["virtio_pci", "virtio_blk", "nfit", "nd_pmem", "ext4"];
+
+/// What a directory of the cache holds; another number is another layout.
+const LAYOUT: &str = "3";
 
 /// Which kernel of the matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,7 +77,9 @@ impl Kernel {
     #[must_use]
     pub fn cached(cache: &Path, label: Label) -> Option<Self> {
         let dir = dir_of(cache, label);
-        // Written last, and the directory is moved into place as a whole.
+        if fs::read_to_string(dir.join("layout")).ok()? != LAYOUT {
+            return None;
+        }
         let release = fs::read_to_string(dir.join("release")).ok()?;
         Some(Self { label, release: release.trim().to_owned(), dir })
     }
@@ -126,8 +132,9 @@ pub fn install(cache: &Path, label: Label, tree: &Path) -> Result<Kernel> {
     run_quiet(command(depmod, &["-b"]).arg(stage.path()).arg(&release))?;
 
     boot_modules(&base.join(&release), &ready.join("boot-modules"))?;
-    disk::from_dir(&base, &ready.join("modules.img"), 0)?;
+    disk::from_dir(Disk::Modules, &base, &ready.join("modules.img"), 0)?;
     fs::write(ready.join("release"), format!("{release}\n"))?;
+    fs::write(ready.join("layout"), LAYOUT)?;
 
     let dir = dir_of(cache, label);
     fs::create_dir_all(cache.join("kernels"))?;

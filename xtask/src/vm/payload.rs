@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use faultd_guest::job::PAYLOAD;
+use faultd_guest::{Disk, job::PAYLOAD};
 use tempfile::TempDir;
 
 use super::disk;
@@ -62,7 +62,7 @@ impl Payload {
     /// If mke2fs fails.
     pub fn image(&self) -> Result<PathBuf> {
         let image = self.dir.path().join("payload.img");
-        disk::from_dir(&self.dir.path().join("disk"), &image, 0)?;
+        disk::from_dir(Disk::Payload, &self.dir.path().join("disk"), &image, 0)?;
         Ok(image)
     }
 }

@@ -5,7 +5,10 @@ use std::{
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Child, ChildStdout},
-    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    sync::{
+        atomic::{AtomicU32, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, channel},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -32,6 +35,7 @@ const GRACE: Duration = Duration::from_secs(60);
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// What every boot needs, prepared once.
+#[derive(Clone)]
 pub struct Host {
     init: PathBuf,
     userland: PathBuf,
@@ -79,7 +83,7 @@ impl Host {
     /// # Errors
     /// If something is missing; the text says what to run.
     pub fn prepare(paths: &Paths) -> Result<Self> {
-        kernel::check_qemu()?;
+        let version = kernel::check_qemu()?;
         remove_stale(&paths.vm_cache.join("scratch"));
         let userland = userland::cached(&paths.vm_cache)?;
         let logs = paths.vm_logs();
@@ -91,8 +95,14 @@ impl Host {
             logs,
             accel: Accel::Kvm,
         };
-        host.accel = accel::probe(&paths.vm_cache, || host.boots())?;
+        host.accel = accel::probe(&paths.vm_cache, &version, || host.boots())?;
         Ok(host)
+    }
+
+    /// The same, with guests whose time passes with their own instructions, where they are emulated.
+    #[must_use]
+    pub fn by_instructions(&self) -> Self {
+        Self { accel: self.accel.by_instructions(), ..self.clone() }
     }
 
     /// Whether some kernel boots with the current accelerator.
@@ -140,15 +150,18 @@ impl Host {
         fs::create_dir_all(self.scratch())?;
         let initramfs = tempfile::NamedTempFile::new_in(self.scratch())?;
         fs::write(initramfs.path(), init::initramfs(&self.init, kernel, job)?)?;
-        // Two guests of a kernel may run at once, from different shells.
-        let console = self.logs.join(format!("{}-{}.console", kernel.label, std::process::id()));
+        // Several guests of a kernel may run at once.
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}-{}-{number}.console", kernel.label, std::process::id());
+        let console = self.logs.join(name);
         let disks = Disks {
             initramfs: initramfs.path(),
             userland: &self.userland,
             payload,
             console: &console,
         };
-        let mut qemu = qemu::command(self.accel, kernel, &disks);
+        let mut qemu = qemu::command(self.accel, kernel, &disks)?;
         die_with_parent(&mut qemu);
         let child = qemu.spawn().context("could not run qemu-system-x86_64")?;
         let mut guest = Running::new(child, Console::new(console.clone()))?;

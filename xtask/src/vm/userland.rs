@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use faultd_guest::Disk;
 
 use super::disk;
 use crate::{
@@ -31,7 +32,7 @@ const SPARE_MIB: u64 = 512;
 /// Path of the image: a change of release or packages is another image.
 #[must_use]
 pub fn image(cache: &Path, release: &Release) -> PathBuf {
-    let tag = fingerprint(&format!("{PACKAGES:?} {SPARE_MIB}"));
+    let tag = fingerprint(&format!("{PACKAGES:?} {SPARE_MIB} 3"));
     cache.join(format!("userland-{}-{tag:08x}.img", release.codename))
 }
 
@@ -79,7 +80,7 @@ pub fn make(cache: &Path) -> Result<()> {
 
     let image = image(cache, &release);
     let unfinished = stage.path().join("image");
-    disk::from_dir(&root, &unfinished, SPARE_MIB)?;
+    disk::from_dir(Disk::Userland, &root, &unfinished, SPARE_MIB)?;
     fs::rename(&unfinished, &image)?;
     Ok(())
 }
