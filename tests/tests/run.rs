@@ -14,7 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use faultd_tests::{Outcome, ctl, eventually, process, skip, slowly, stats::binomial_999};
+use faultd_tests::{
+    Outcome, ctl, eventually, process, skip, slowly, stats::binomial_999, stretched,
+};
 use nix::{errno::Errno, sys::signal::Signal};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -194,10 +196,12 @@ fn faults_end_before_the_command() {
     let (_dir, path) = place();
     let fault = format!("syscall --call openat,open --errno EIO --path {path}/app/in");
     let mut command = Command::new(ctl::binary("FAULTCTL_BIN", "faultctl"));
-    let script = format!("cat {path}/app/in; sleep 0.5; cat {path}/app/in");
-    let outcome = Outcome::of(
-        command.args(["run", "--for", "300ms", "--fault", &fault, "sh", "-c", &script]),
-    );
+    // The first cat has to come in time, which takes a while under emulation.
+    let time = format!("{}ms", stretched(500.0));
+    let longer = stretched(700.0) / 1000.0;
+    let script = format!("cat {path}/app/in; sleep {longer}; cat {path}/app/in");
+    let outcome =
+        Outcome::of(command.args(["run", "--for", &time, "--fault", &fault, "sh", "-c", &script]));
     assert_eq!(
         (outcome.code, outcome.stdout.as_str()),
         (Some(0), "inside\n"),
