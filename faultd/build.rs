@@ -17,7 +17,7 @@ use toolchain::{TARGET, Toolchain};
 
 /// One object for each fault family, so that a section which one kernel refuses does not take
 /// the other families down. The names are those of the binaries of faultd-ebpf.
-const FAMILIES: [&str; 1] = ["faultd-net"];
+const FAMILIES: [&str; 2] = ["faultd-net", "faultd-syscall"];
 
 fn main() -> ExitCode {
     println!("cargo::rerun-if-env-changed=FAULTD_EBPF_OBJECT");

@@ -19,6 +19,7 @@ pub mod map;
 mod pod;
 mod rule;
 mod state;
+pub mod syscall;
 
 pub use action::{Delay, Loss, PROBABILITY_ONE};
 pub use address::{Address, Prefix};

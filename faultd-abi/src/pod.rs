@@ -4,7 +4,7 @@ use aya::Pod;
 
 use crate::{
     Address, Config, Counters, ExemptKey, FragmentKey, Head, Node, Origins, Ports, PrefixEntry,
-    Rule, RuleState,
+    Rule, RuleState, syscall,
 };
 
 macro_rules! pod {
@@ -30,4 +30,9 @@ pod!(
     PrefixEntry,
     Rule,
     RuleState,
+    syscall::CallKey,
+    syscall::Config,
+    syscall::Root,
+    syscall::Rule,
+    syscall::State,
 );

@@ -39,6 +39,12 @@ pub const CATALOG: &[KindInfo] = &[
         page: include_str!("../catalog/partition.md"),
     },
     KindInfo {
+        kind: Kind::Syscall,
+        summary: "make system calls fail",
+        example: "faultctl inject syscall --call openat --errno ENOSPC --path /var/lib/app --percent 10 --name app --for 60s",
+        page: include_str!("../catalog/syscall.md"),
+    },
+    KindInfo {
         kind: Kind::Kill,
         summary: "send processes a signal, and watch who comes back",
         example: "faultctl inject kill --name worker --pick 50% --grace 10s --for 60s",

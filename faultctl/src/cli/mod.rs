@@ -170,7 +170,7 @@ Examples:
   faultctl run --fault 'syscall --call openat --errno ENOSPC --path /var/lib/app --percent 10' -- app
 
 A fault takes --call, --errno, --delay MS, --percent P or --every N or --first N, --max N and
---path PREFIX. The command's children are hit too.
+--path PREFIX: see faultctl catalog syscall. The command's children are hit too.
 
 Exits with the command's status, 128 + N if signal N ended it, 127 if it is not found, 126 if it
 cannot be executed. What the faults did is printed on standard error.")]

@@ -37,6 +37,10 @@ fn option(name: &str, value: &Value) -> Option<String> {
         Value::Number(n) if n.as_f64() == Some(0.0) => None,
         Value::Number(n) => Some(format!("--{name} {}", n.as_f64().map_or(n.to_string(), number))),
         Value::String(text) => Some(format!("--{name} {text}")),
+        Value::Array(items) => {
+            let text = |item: &Value| item.as_str().map_or(item.to_string(), str::to_owned);
+            Some(format!("--{name} {}", items.iter().map(text).collect::<Vec<_>>().join(",")))
+        }
         other => Some(format!("--{name} {other}")),
     }
 }

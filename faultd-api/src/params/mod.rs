@@ -118,6 +118,7 @@ kinds! {
     Latency(LatencyParams) = "latency",
     Loss(LossParams) = "loss",
     Partition(PartitionParams) = "partition",
+    Syscall(SyscallParams) = "syscall",
     Kill(KillParams) = "kill",
     Pause(PauseParams) = "pause",
     Oom(OomParams) = "oom",

@@ -93,6 +93,15 @@ impl SyscallParams {
         Ok(())
     }
 
+    /// The share of the calls that is hit in the long run, in percent.
+    pub(super) fn requested(&self, measured: &str) -> Option<f64> {
+        if measured != "percent" || self.first.is_some() || self.max.is_some() {
+            return None;
+        }
+        let of_every = self.every.map(|n| 100.0 / f64::from(n));
+        self.percent.or(of_every).or(Some(100.0))
+    }
+
     fn validate_choice(&self) -> Result<(), Invalid> {
         let given = [self.percent.is_some(), self.every.is_some(), self.first.is_some()];
         if given.iter().filter(|g| **g).count() > 1 {

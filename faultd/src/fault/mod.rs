@@ -4,6 +4,7 @@
 pub mod backend;
 pub mod net;
 pub mod process;
+pub mod syscall;
 
 use std::sync::Arc;
 
@@ -118,6 +119,7 @@ pub fn registry(_config: &Config, journal: &Journal) -> anyhow::Result<Catalogue
         Box::new(process::Kill),
         Box::new(process::Pause::default()),
         Box::new(process::Oom::default()),
+        Box::new(syscall::Syscall::start()?),
     ];
     Ok(Catalogue { kinds, features: Box::new(probe::features) })
 }

@@ -5,8 +5,15 @@ use std::{collections::BTreeSet, fs};
 use crate::bpf;
 
 /// Names of faultd's programs begin so (the kernel cuts names at 15 bytes).
-const NAMES: [&str; 6] =
-    ["tc_egress", "tc_ingress", "cg_ingress", "sock_create", "task_fork", "tap_ingress"];
+const NAMES: [&str; 7] = [
+    "tc_egress",
+    "tc_ingress",
+    "cg_ingress",
+    "sock_create",
+    "task_fork",
+    "tap_ingress",
+    "faultd_syscall",
+];
 
 /// Programs named like faultd's, and links, that no live process has a
 /// descriptor of.

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    os::fd::{AsRawFd, OwnedFd},
+    os::fd::{AsRawFd, BorrowedFd, OwnedFd},
 };
 
 use aya_obj::generated::{
@@ -80,6 +80,17 @@ pub fn links() -> io::Result<Vec<LoadedLink>> {
         found.push(LoadedLink { id: info.id, program: info.prog_id, kind: link_kind(&info) });
     }
     Ok(found)
+}
+
+/// How often a program was not run because it was running on the same processor
+/// already (Linux 5.12; 0 before).
+///
+/// # Errors
+/// The kernel's answer.
+pub fn missed(program: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut info: bpf_prog_info = plain();
+    get_info(&program, &mut info)?;
+    Ok(info.recursion_misses)
 }
 
 fn link_kind(info: &bpf_link_info) -> LinkKind {
@@ -162,7 +173,7 @@ fn plain<T: Info>() -> T {
     unsafe { std::mem::zeroed() }
 }
 
-fn get_info<T: Info>(fd: &OwnedFd, info: &mut T) -> io::Result<()> {
+fn get_info<T: Info>(fd: &impl AsRawFd, info: &mut T) -> io::Result<()> {
     let mut attr = zeroed();
     attr.info.bpf_fd = fd.as_raw_fd() as u32;
     attr.info.info = std::ptr::from_mut(info) as u64;

@@ -1,7 +1,9 @@
 //! bpf(2) by hand, for what the loader library does not offer: trivial
 //! programs to probe with, and looking at what the kernel holds.
 
+pub mod btf;
 mod inspect;
+mod load;
 
 use std::{
     io,
@@ -12,7 +14,8 @@ use aya_obj::generated::{
     bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_map_type, bpf_prog_type,
 };
 
-pub use inspect::{LinkKind, LoadedLink, LoadedProgram, links, programs};
+pub use inspect::{LinkKind, LoadedLink, LoadedProgram, links, missed, programs};
+pub use load::{LoadFailure, Loadable, load};
 
 /// Makes the system call. `size_of::<bpf_attr>()` may exceed what an older
 /// kernel knows; it accepts that as long as the rest is zero
@@ -38,6 +41,27 @@ fn zeroed() -> bpf_attr {
     unsafe { std::mem::zeroed() }
 }
 
+const MOV64_IMM: u8 = 0xb7; // BPF_ALU64 | BPF_MOV | BPF_K
+const CALL: u8 = 0x85; // BPF_JMP | BPF_CALL
+const EXIT: u8 = 0x95; // BPF_JMP | BPF_EXIT
+
+const fn insn(code: u8, imm: i32) -> bpf_insn {
+    bpf_insn { code, imm, ..EMPTY_INSN }
+}
+
+/// The two-instruction program `return VALUE`.
+pub fn trivial(value: i32) -> [bpf_insn; 2] {
+    [insn(MOV64_IMM, value), insn(EXIT, 0)]
+}
+
+/// The program `bpf_set_retval(RETVAL); return VALUE`.
+pub fn setting_retval(retval: i32, value: i32) -> [bpf_insn; 4] {
+    const SET_RETVAL: i32 = 187; // include/uapi/linux/bpf.h
+    let mut argument = insn(MOV64_IMM, retval);
+    argument.set_dst_reg(1);
+    [argument, insn(CALL, SET_RETVAL), insn(MOV64_IMM, value), insn(EXIT, 0)]
+}
+
 /// Loads the two-instruction program `return VALUE`.
 ///
 /// # Errors
@@ -48,10 +72,7 @@ pub fn load_trivial(
     attach: bpf_attach_type,
     value: i32,
 ) -> io::Result<OwnedFd> {
-    const MOV64_IMM: u8 = 0xb7; // BPF_ALU64 | BPF_MOV | BPF_K
-    const EXIT: u8 = 0x95; // BPF_JMP | BPF_EXIT
-    let insn = |code, imm| bpf_insn { code, imm, ..EMPTY_INSN };
-    let program = [insn(MOV64_IMM, value), insn(EXIT, 0)];
+    let program = trivial(value);
     let mut attr = zeroed();
     // SAFETY: the attr was zeroed, so every variant is initialised.
     let load = unsafe { &mut attr.__bindgen_anon_3 };
@@ -111,6 +132,17 @@ pub fn link(
 pub fn raw_tracepoint(program: BorrowedFd<'_>, name: &std::ffi::CStr) -> io::Result<OwnedFd> {
     let mut attr = zeroed();
     attr.raw_tracepoint.name = name.as_ptr() as u64;
+    attr.raw_tracepoint.prog_fd = program.as_raw_fd() as u32;
+    call_fd(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &mut attr)
+}
+
+/// Attaches a tracing program to the function that it was loaded for; it is
+/// detached when the descriptor closes.
+///
+/// # Errors
+/// The kernel's answer; ENOTSUPP (524) where it has no trampolines.
+pub fn trampoline(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
     attr.raw_tracepoint.prog_fd = program.as_raw_fd() as u32;
     call_fd(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &mut attr)
 }

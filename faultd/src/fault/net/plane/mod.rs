@@ -16,7 +16,6 @@
 
 mod address;
 mod attach;
-mod btf;
 mod core;
 mod distributions;
 mod error;

@@ -3,13 +3,13 @@
 use std::{collections::HashSet, io, os::fd::AsFd};
 
 use super::{
-    PlaneError, btf,
+    PlaneError,
     core::Core,
     index::Key,
     pids::{Class, with_descendants},
     tables::forgive_absent,
 };
-use crate::host::{process::pidfd, sockets};
+use crate::host::{bpf::btf, process::pidfd, sockets};
 
 impl Core {
     /// Makes processes and their children members of a rule, and tags the
