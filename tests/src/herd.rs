@@ -48,11 +48,12 @@ impl Herd {
         Self { child, mark, dir }
     }
 
-    /// A script that makes a file grow for as long as it runs, many times a
-    /// second: see [`Herd::is_running`].
+    /// A script that makes a file grow for as long as it runs, ten times a
+    /// second (more would keep an emulated processor busy): see
+    /// [`Herd::is_running`].
     pub fn ticking() -> Self {
-        let herd = Self::run("while :; do echo >> ticks; sleep 0.01; done");
-        eventually(Duration::from_secs(10), "the ticker ticks", || herd.ticks() > 3);
+        let herd = Self::run("while :; do echo >> ticks; sleep 0.1; done");
+        eventually(Duration::from_secs(10), "the ticker ticks", || herd.ticks() > 1);
         herd
     }
 
@@ -110,7 +111,7 @@ impl Herd {
     /// Whether a ticking herd ticks: watched for a while.
     pub fn is_running(&self) -> bool {
         let before = self.ticks();
-        thread::sleep(slowly(Duration::from_millis(200)));
+        thread::sleep(slowly(Duration::from_millis(400)));
         self.ticks() > before
     }
 

@@ -52,8 +52,9 @@ impl Scene {
         Some(Self { by, herd, group })
     }
 
-    fn all() -> Vec<Self> {
-        By::ALL.into_iter().filter_map(Self::new).collect()
+    /// One after the other: each keeps a processor a little busy.
+    fn all() -> impl Iterator<Item = Self> {
+        By::ALL.into_iter().filter_map(Self::new)
     }
 
     fn target(&self) -> String {
@@ -122,7 +123,7 @@ fn stands_still_and_goes_on() {
 fn goes_on_when_its_time_is_up() {
     for scene in Scene::all() {
         let world = World::new();
-        let time = stretched(1200.0);
+        let time = stretched(1500.0);
         scene.pause(&world, time);
         let started = mono_ns();
         scene.assert_paused();
@@ -184,7 +185,7 @@ fn sigkill_of_both_and_recover_by_hand() {
 fn sigkill_of_the_guardian() {
     for scene in Scene::all() {
         let world = World::new();
-        let time = stretched(1200.0);
+        let time = stretched(1500.0);
         scene.pause(&world, time);
         signal(world.guardian(), Signal::SIGKILL);
         scene.assert_paused();
@@ -197,7 +198,7 @@ fn sigkill_of_the_guardian() {
 fn sigstop_of_the_daemon_past_the_deadline() {
     for scene in Scene::all() {
         let world = World::new();
-        let time = stretched(1200.0);
+        let time = stretched(1500.0);
         let started = mono_ns();
         let id = scene.pause(&world, time);
         world.signal(Signal::SIGSTOP);
