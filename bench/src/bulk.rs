@@ -40,7 +40,11 @@ pub fn measure(scale: f64) -> Result<Bulk> {
     }
     let proxies = proxied
         .iter()
-        .map(|(kind, rates)| Proxied { proxy: kind.name(), gbit: Spread::of(rates) })
+        .map(|(kind, rates)| Proxied {
+            proxy: kind.name(),
+            is_promised: kind.is_in_use(),
+            gbit: Spread::of(rates),
+        })
         .collect();
     Ok(Bulk { bare_gbit: Spread::of(&bare), delay_line_gbit: Spread::of(&line), proxies })
 }

@@ -32,6 +32,11 @@ impl Kind {
         }
     }
 
+    /// Whether people use it; the other one shows how far a proxy could get.
+    pub fn is_in_use(self) -> bool {
+        matches!(self, Self::Noxious)
+    }
+
     /// Serves until the process is killed.
     ///
     /// # Errors

@@ -6,7 +6,10 @@ use crate::fake::{Fake, faultctl, ran};
 const WRONG: &[(&str, &str)] = &[
     ("inject", "inject needs a fault: latency, loss, partition, syscall, kill, pause, oom"),
     ("inject latncy --ms 5", "\"latncy\" is not a fault; did you mean latency?"),
-    ("inject zzz", "\"zzz\" is not a fault; there are latency, loss, partition, syscall, kill, pause, oom"),
+    (
+        "inject zzz",
+        "\"zzz\" is not a fault; there are latency, loss, partition, syscall, kill, pause, oom",
+    ),
     ("inject latency", "--ms is missing"),
     ("inject latency --ms", "--ms needs a value"),
     ("inject latency --ms 0", "--ms must be between 0.01 and 60000, got 0"),
