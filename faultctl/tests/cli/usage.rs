@@ -93,7 +93,7 @@ const WRONG: &[(&str, &str)] = &[
     ("revert --all f-1", "--all cannot be combined with ID"),
     (
         "doctor latncy",
-        "KIND takes latency, loss or partition, got \"latncy\"; did you mean latency?",
+        "KIND takes latency, loss, partition, syscall, kill, pause or oom, got \"latncy\"; did you mean latency?",
     ),
     ("explain --port x", "--port takes ports between 1 and 65535, got \"x\""),
     (

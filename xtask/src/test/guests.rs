@@ -35,8 +35,9 @@ const RESTARTS: usize = 5;
 const BY_THE_CLOCK: [&str; 4] = ["jitter::", "latency::", "qdisc::", "delay_line::timing::"];
 
 /// Suites about requests, refusals and output. A kernel has no part in these: what the host tier
-/// says of them holds everywhere.
-const HOST_ONLY: [&str; 3] = ["api::", "cli::", "input::"];
+/// says of them holds everywhere. And one test of version 1 control groups, which guests lack.
+const HOST_ONLY: [&str; 4] =
+    ["api::", "cli::", "input::", "kill::version_one_groups_are_targets_too"];
 
 /// For one part of the tests on one kernel.
 const KERNEL_LIMIT: Duration = Duration::from_secs(60 * 60);
