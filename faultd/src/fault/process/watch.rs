@@ -108,13 +108,14 @@ mod tests {
         let (tell, told) = mpsc::channel();
         let mut watch = Watch::start("test", move |stop| {
             assert!(!stop.wait(Duration::from_millis(20)));
+            let _ = tell.send(());
             assert!(stop.wait(Duration::from_secs(60)));
             assert!(stop.wait(Duration::from_secs(60)), "it stays told");
             let _ = tell.send(());
         })?;
-        thread::sleep(Duration::from_millis(60));
+        assert!(told.recv_timeout(Duration::from_secs(60)).is_ok(), "it waited");
         watch.end();
-        assert!(told.try_recv().is_ok());
+        assert!(told.try_recv().is_ok(), "it was told");
         assert!(start.elapsed() > Duration::from_millis(20));
         Ok(())
     }
