@@ -17,6 +17,7 @@ mod line;
 pub mod map;
 #[cfg(feature = "user")]
 mod pod;
+mod random;
 mod rule;
 mod state;
 pub mod syscall;
@@ -38,6 +39,7 @@ pub use filter::{
 pub use index::{Head, NO_NODE, Node, PrefixEntry};
 pub use key::{ExemptKey, FragmentKey, Origins, Ports};
 pub use line::{LINE_META_LEN, LineFrame, LineMeta, MAX_ORIGIN};
+pub use random::splitmix64;
 pub use rule::{
     ACTION_DELAY, ACTION_DROP, ACTION_LOSS_EVERY, ACTION_LOSS_GEMODEL, ACTION_LOSS_RANDOM,
     DISTRIBUTION_NORMAL, DISTRIBUTION_PARETO, DISTRIBUTION_PARETONORMAL, DISTRIBUTION_UNIFORM,

@@ -223,6 +223,17 @@ impl Daemon {
         self.get(&format!("/v1/faults/{id}"))
     }
 
+    /// Waits until a fault is over; the fault as it ended.
+    #[track_caller]
+    pub fn ended(&self, id: &str) -> Value {
+        let mut fault = Value::Null;
+        eventually(Duration::from_secs(10), "the fault has ended", || {
+            fault = self.show(id);
+            fault["state"] == "ended"
+        });
+        fault
+    }
+
     /// Reverts everything.
     #[track_caller]
     pub fn revert_all(&self) {
@@ -251,6 +262,16 @@ impl Daemon {
     pub fn kill(mut self) {
         self.child.kill().expect("kill");
         self.child.wait().expect("wait");
+    }
+
+    /// SIGKILL for it and for its guardian, which gets no time to do the
+    /// daemon's work.
+    #[track_caller]
+    pub fn kill_with_guardian(self) {
+        let guardian = self.guardian();
+        signal(guardian, Signal::SIGSTOP);
+        self.kill();
+        signal(guardian, Signal::SIGKILL);
     }
 
     /// SIGTERM; its exit status.

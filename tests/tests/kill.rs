@@ -17,17 +17,6 @@ use serde_json::Value;
 /// One sleeper after the other, for ever.
 const SUPERVISED: &str = "while :; do sleep 9999.$MARK; done";
 
-/// Waits until a fault is over; the fault as it ended.
-#[track_caller]
-fn ended(world: &World, id: &str) -> Value {
-    let mut fault = Value::Null;
-    eventually(Duration::from_secs(10), "the fault has ended", || {
-        fault = world.show(id);
-        fault["state"] == "ended"
-    });
-    fault
-}
-
 #[track_caller]
 fn gone(pids: &[u32]) {
     eventually(Duration::from_secs(2), "they are gone", || pids.iter().all(|pid| !alive(*pid)));
@@ -95,7 +84,7 @@ fn a_replacement_is_recognised_and_ends_the_fault() {
     let (old, other) = (herd.await_sleepers(1)[0], bystander.await_sleepers(1)[0]);
     let started = mono_ns();
     let id = world.inject_id(&format!("kill --pid {old} --for 600s"));
-    let fault = ended(&world, &id);
+    let fault = world.ended(&id);
     let took = to_ms(mono_ns() - started);
     assert_eq!(fault["end_reason"], "completed", "{fault}");
     let new = herd.await_sleepers(1)[0];
@@ -114,7 +103,7 @@ fn a_slow_recovery_takes_the_time_that_it_takes() {
     let herd = Herd::run("while :; do sleep 9999.$MARK; sleep 0.7; done");
     let old = herd.await_sleepers(1)[0];
     let id = world.inject_id(&format!("kill --pid {old} --for 600s"));
-    let fault = ended(&world, &id);
+    let fault = world.ended(&id);
     let ms = process(&fault, old)["recovered_ms"].as_f64().expect("a time to recover");
     assert!(ms > 650.0 && ms < 700.0 + 400.0 * slow(), "recovered after {ms} ms");
 }
@@ -126,7 +115,7 @@ fn without_a_supervisor_the_fault_lasts_its_time() {
     let all = herd.await_sleepers(2);
     let time = stretched(500.0);
     let id = world.inject_id(&format!("kill --pid {} --for {time}ms", all[0]));
-    let fault = ended(&world, &id);
+    let fault = world.ended(&id);
     assert_eq!(fault["end_reason"], "expired");
     assert_eq!(fault["counters"]["ended"], 1);
     assert_eq!(fault["achieved"]["recovered"], 0.0);
@@ -184,7 +173,7 @@ fn a_grace_period_and_who_needed_the_kill() {
     ));
     thread::sleep(Duration::from_secs_f64(grace / 2e3));
     assert!(alive(rude.pid()), "killed before its time");
-    let fault = ended(&world, &id);
+    let fault = world.ended(&id);
     assert!(polite.file("asked").exists() && rude.file("asked").exists(), "TERM did not arrive");
     let [polite, rude] = [&polite, &rude].map(|herd| process(&fault, herd.pid()));
     assert!(polite["ended_ms"].as_f64().is_some_and(|ms| ms < grace), "{fault}");

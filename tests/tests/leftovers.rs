@@ -1,8 +1,7 @@
 //! What a dead daemon left is found by `doctor` and by `faultd recover`, which
 //! also say how to remove it.
 
-use faultd_tests::{World, command::run, daemon::Home, process::signal, vm_only};
-use nix::sys::signal::Signal;
+use faultd_tests::{World, command::run, daemon::Home, vm_only};
 use serde_json::Value;
 
 /// Of what `doctor` lists, that which is on a device.
@@ -51,10 +50,7 @@ fn what_a_living_daemon_has_in_its_journal_is_not_left() {
     outcome.ok();
     assert!(left_on(&world, "veth0").is_empty(), "it is in use");
     // Both gone, and nobody to take it back.
-    let guardian = daemon.guardian();
-    signal(guardian, Signal::SIGSTOP);
-    daemon.kill();
-    signal(guardian, Signal::SIGKILL);
+    daemon.kill_with_guardian();
     faultd_tests::eventually(std::time::Duration::from_secs(5), "it is seen as left", || {
         !left_on(&world, "veth0").is_empty()
     });

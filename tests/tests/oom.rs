@@ -5,19 +5,9 @@ use std::{thread, time::Duration};
 
 use faultd_tests::{Hog, World, cgroup::Cgroup, eventually, skip, slowly, stretched, vm_only};
 use nix::sys::signal::Signal;
-use serde_json::Value;
 
 /// More than the process that faultd sends into a group of version 1 uses.
 const MEMORY: usize = 64 << 20;
-
-fn ended(world: &World, id: &str) -> Value {
-    let mut fault = Value::Null;
-    eventually(Duration::from_secs(10), "the fault has ended", || {
-        fault = world.show(id);
-        fault["state"] == "ended"
-    });
-    fault
-}
 
 #[test]
 fn the_kernel_kills_and_the_limit_is_back() {
@@ -34,7 +24,7 @@ fn the_kernel_kills_and_the_limit_is_back() {
     }
     let id = world.inject_id(&format!("oom --pid {} --for 600s", hog.pid()));
     assert_eq!(hog.await_kill(), Signal::SIGKILL);
-    let fault = ended(&world, &id);
+    let fault = world.ended(&id);
     assert_eq!(fault["end_reason"], "completed", "{fault}");
     assert_eq!(fault["achieved"]["oom_kills"], 1.0, "{fault}");
     assert_eq!(fault["processes"][0]["pid"], hog.pid(), "{fault}");
@@ -52,7 +42,7 @@ fn one_of_several_dies() {
     let mut small = [Hog::start(&group, MEMORY / 8), Hog::start(&group, MEMORY / 8)];
     let id = world.inject_id(&format!("oom --cgroup {} --for 600s", group.path().display()));
     large.await_kill();
-    let fault = ended(&world, &id);
+    let fault = world.ended(&id);
     assert_eq!(fault["achieved"]["oom_kills"], 1.0, "{fault}");
     thread::sleep(slowly(Duration::from_millis(200)));
     assert!(small.iter_mut().all(|hog| hog.killed_by().is_none()), "more died than needed");
@@ -60,7 +50,7 @@ fn one_of_several_dies() {
     let small_pids = small.iter().map(|hog| hog.pid().to_string()).collect::<Vec<_>>().join(",");
     if group.has("memory.max") {
         let id = world.inject_id(&format!("oom --pid {small_pids} --for 600s"));
-        assert_eq!(ended(&world, &id)["achieved"]["oom_kills"], 1.0);
+        assert_eq!(world.ended(&id)["achieved"]["oom_kills"], 1.0);
     }
 }
 
@@ -133,7 +123,7 @@ fn nobody_may_be_killed_and_that_is_told() {
     let id = held(&world, &group, &hog, stretched(800.0));
     let second = world.ctl(&format!("inject oom --pid {}", hog.pid()));
     second.refused(4, &["an oom fault is active"]);
-    let fault = ended(&world, &id);
+    let fault = world.ended(&id);
     assert_eq!(fault["end_reason"], "expired", "{fault}");
     assert_eq!(fault["achieved"]["oom_kills"], 0.0, "{fault}");
     assert_eq!(fault["counters"]["affected"], 0, "{fault}");

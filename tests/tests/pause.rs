@@ -152,12 +152,7 @@ fn sigkill_of_both_and_a_restart() {
     for scene in Scene::all() {
         let mut world = World::new();
         scene.pause(&world, LONG);
-        let guardian = world.guardian();
-        let daemon = world.take_daemon();
-        // The guardian must not have the time to do the daemon's work.
-        signal(guardian, Signal::SIGSTOP);
-        daemon.kill();
-        signal(guardian, Signal::SIGKILL);
+        world.take_daemon().kill_with_guardian();
         scene.assert_paused();
         world.restart();
         scene.assert_resumed_within(SECOND);
@@ -170,11 +165,7 @@ fn sigkill_of_both_and_recover_by_hand() {
     for scene in Scene::all() {
         let mut world = World::new();
         scene.pause(&world, LONG);
-        let guardian = world.guardian();
-        let daemon = world.take_daemon();
-        signal(guardian, Signal::SIGSTOP);
-        daemon.kill();
-        signal(guardian, Signal::SIGKILL);
+        world.take_daemon().kill_with_guardian();
         assert_eq!(world.home().recover().code, Some(0));
         scene.assert_resumed_within(SECOND);
         assert_eq!(world.home().recover().code, Some(0));

@@ -71,16 +71,6 @@ fn hit(way: Way, fault: &str, ms: f64) -> (World, Pair) {
     (world, pair)
 }
 
-/// SIGKILL of the daemon and of its guardian, which gets no time to do the
-/// daemon's work.
-fn kill_both(world: &mut World) {
-    let guardian = world.guardian();
-    let daemon = world.take_daemon();
-    signal(guardian, Signal::SIGSTOP);
-    daemon.kill();
-    signal(guardian, Signal::SIGKILL);
-}
-
 /// SIGKILL promises a second; emulation stretches it.
 fn one_second() -> f64 {
     1000.0 * slow()
@@ -131,7 +121,7 @@ fn sigkill_of_the_guardian() {
 fn sigkill_of_both_and_a_restart() {
     for (way, fault) in FAULTS {
         let (mut world, mut pair) = hit(way, fault, LONG);
-        kill_both(&mut world);
+        world.take_daemon().kill_with_guardian();
         // Before TCX a filter outlives everybody who could remove it, but its
         // rules do not.
         normal_after(&mut pair.udp, one_second());
@@ -146,7 +136,7 @@ fn sigkill_of_both_and_a_restart() {
 #[test]
 fn sigkill_of_both_and_recover_by_hand() {
     let (mut world, mut pair) = hit(Way::Lo4, "latency --ms 400", LONG);
-    kill_both(&mut world);
+    world.take_daemon().kill_with_guardian();
     normal_after(&mut pair.udp, one_second());
     assert_eq!(world.home().recover().code, Some(0));
     world.assert_clean();

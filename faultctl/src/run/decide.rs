@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use faultd_abi::splitmix64;
 use faultd_api::SyscallParams;
 use serde::Serialize;
 
@@ -79,7 +80,7 @@ impl Decision {
         self.counts.matched += 1;
         let hit = match self.choice {
             Choice::All => true,
-            Choice::Random(below) => draw(self.seed, number) >> 32 < below,
+            Choice::Random(below) => splitmix64(self.seed, number) >> 32 < below,
             Choice::Every(n) => (number + 1).is_multiple_of(n),
             Choice::First(n) => number < n,
         };
@@ -101,16 +102,6 @@ impl Decision {
     pub fn counts(&self) -> Counts {
         self.counts
     }
-}
-
-/// The `n`-th output of splitmix64 seeded with `seed`, as the daemon's programs
-/// in the kernel draw (Steele, Lea, Flood: Fast Splittable Pseudorandom Number
-/// Generators, 2014).
-fn draw(seed: u64, n: u64) -> u64 {
-    let mut z = seed.wrapping_add(n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

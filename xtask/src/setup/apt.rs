@@ -16,9 +16,7 @@ const STALE: Duration = Duration::from_secs(24 * 3600);
 /// # Errors
 /// If this is not root (the text names the command to run), or apt fails.
 pub fn install(packages: &[String]) -> Result<()> {
-    if !nix::unistd::geteuid().is_root() {
-        bail!("needs root: sudo apt-get install -y {}", packages.join(" "));
-    }
+    insist_on_root(packages)?;
     refresh()?;
     println!("         apt-get install {}", packages.join(" "));
     run_quiet(apt_get(&["install", "--yes", "--no-install-recommends"]).args(packages))
@@ -30,9 +28,7 @@ pub fn install(packages: &[String]) -> Result<()> {
 /// # Errors
 /// As [`install`]; also if there is no such suite.
 pub fn install_from(list: &str, suite: &str, packages: &[String]) -> Result<()> {
-    if !nix::unistd::geteuid().is_root() {
-        bail!("needs root: sudo apt-get install -y {}", packages.join(" "));
-    }
+    insist_on_root(packages)?;
     // The machine's own sources, and one more.
     let parts = tempfile::tempdir()?;
     if let Ok(entries) = fs::read_dir("/etc/apt/sources.list.d") {
@@ -82,6 +78,13 @@ pub fn candidate(package: &str) -> Option<String> {
 pub fn search(regex: &str) -> Result<Vec<String>> {
     let found = capture(&mut command("apt-cache", &["search", "--names-only", regex]))?;
     Ok(found.lines().filter_map(|l| l.split_whitespace().next()).map(str::to_owned).collect())
+}
+
+fn insist_on_root(packages: &[String]) -> Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        bail!("needs root: sudo apt-get install -y {}", packages.join(" "));
+    }
+    Ok(())
 }
 
 fn apt_get(args: &[&str]) -> Command {

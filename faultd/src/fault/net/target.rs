@@ -154,11 +154,7 @@ fn owner(
         }
     }
     let uid = resolved.uid;
-    let processes: Vec<HitProcess> = resolved
-        .processes
-        .iter()
-        .map(|p| HitProcess { pid: p.pid, comm: p.comm.clone(), uid: p.uid })
-        .collect();
+    let processes: Vec<HitProcess> = resolved.processes.iter().map(HitProcess::from).collect();
     let pids: Vec<u32> = processes.iter().map(|p| p.pid).collect();
     let owner = match resolved.scope {
         ProcessScope::Cgroup { id, level, path } => Owner::Cgroup { id, level, path, uid },

@@ -99,9 +99,7 @@ impl Aim {
         let most = if cx.list_hits { LISTED } else { LISTED_ONCE_INJECTED };
         let listed = self.processes.iter().take(most);
         Hits {
-            processes: listed
-                .map(|p| HitProcess { pid: p.pid, comm: p.comm.clone(), uid: p.uid })
-                .collect(),
+            processes: listed.map(HitProcess::from).collect(),
             process_count: self.processes.len(),
             ..Hits::default()
         }
@@ -244,7 +242,7 @@ impl Crowd {
 
     fn descendants(&self) -> Vec<Process> {
         let Ok(table) = Table::read() else { return Vec::new() };
-        let own = table.with_descendants([std::process::id()], &HashSet::new());
+        let own = table.family(std::process::id());
         let all = table.with_descendants(self.known.iter().copied(), &own);
         let new = all.into_iter().filter(|pid| !self.known.contains(pid));
         new.filter_map(|pid| Process::of(table.get(pid)?)).collect()

@@ -55,11 +55,7 @@ pub fn resolve(target: &Target, cx: &PlanCx<'_>, force: bool) -> Result<Resolved
         .filter(|found| !(force && target.pid.contains(&found.pid)))
         .filter_map(|p| Some((p.pid, p.comm.clone(), protection.reason(p.pid)?)))
         .collect();
-    let processes = resolved
-        .processes
-        .iter()
-        .map(|p| HitProcess { pid: p.pid, comm: p.comm.clone(), uid: p.uid })
-        .collect::<Vec<_>>();
+    let processes = resolved.processes.iter().map(HitProcess::from).collect::<Vec<_>>();
     let (group, uid) = match resolved.scope {
         ProcessScope::Pids => {
             if let Some((pid, comm, reason)) = protected.first() {
@@ -88,6 +84,5 @@ pub fn resolve(target: &Target, cx: &PlanCx<'_>, force: bool) -> Result<Resolved
 /// The daemon and its children.
 fn own_family() -> Result<Vec<u32>, PlanError> {
     let table = Table::read().map_err(|e| PlanError::Host(format!("reading /proc: {e}")))?;
-    let family = table.with_descendants([std::process::id()], &Default::default());
-    Ok(family.into_iter().collect())
+    Ok(table.family(std::process::id()).into_iter().collect())
 }

@@ -10,12 +10,13 @@ use std::{
 
 use nix::{
     dir::Dir,
-    fcntl::{OFlag, openat},
+    fcntl::{OFlag, open, openat},
     sys::stat::{Mode, mkdirat},
     unistd::{UnlinkatFlags, unlinkat},
 };
 
 use super::{mount::Mounts, root::v2_root};
+use crate::host::process::stat::Stat;
 
 /// What the names begin with; what made the group and its process id follow.
 const PREFIX: &str = "faultd-probe-";
@@ -61,11 +62,16 @@ impl Drop for Scratch {
 /// Removes the groups of processes that are gone, in every hierarchy. What
 /// cannot be removed stays: the residue finder shows it.
 pub fn sweep() {
-    let mounted = Mounts::read().map(|mounts| {
-        let open = |m: &super::Mount| nix::fcntl::open(&m.point, directory(), Mode::empty()).ok();
-        mounts.iter().filter_map(open).collect::<Vec<_>>()
-    });
-    for root in mounted.unwrap_or_default().into_iter().chain(v2_root().ok()) {
+    let Ok(mounts) = Mounts::read() else { return };
+    for mount in mounts.iter() {
+        if let Ok(root) = open(&mount.point, directory(), Mode::empty()) {
+            sweep_in(&root);
+        }
+    }
+    // Where no mount shows the root of version 2, a private one does.
+    if mounts.v2().is_none_or(|mount| mount.root != "/")
+        && let Ok(root) = v2_root()
+    {
         sweep_in(&root);
     }
 }
@@ -80,14 +86,13 @@ fn sweep_in(root: &OwnedFd) {
 }
 
 /// The process that made the group of this name.
-fn maker(name: &str) -> Option<i32> {
+fn maker(name: &str) -> Option<u32> {
     name.strip_prefix(PREFIX)?.rsplit('-').next()?.parse().ok()
 }
 
 /// Also if only its parent has not taken notice.
-fn is_gone(pid: i32) -> bool {
-    let stat = procfs::process::Process::new(pid).and_then(|process| process.stat());
-    stat.map_or(true, |stat| matches!(stat.state, 'Z' | 'X'))
+fn is_gone(pid: u32) -> bool {
+    Stat::read(pid).map_or(true, |stat| stat.is_dead())
 }
 
 fn directory() -> OFlag {
@@ -124,7 +129,7 @@ mod tests {
         }
         fs::create_dir(place.path().join(&kept[1]).join("child")).unwrap();
         fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        sweep_in(&nix::fcntl::open(place.path(), directory(), Mode::empty()).unwrap());
+        sweep_in(&open(place.path(), directory(), Mode::empty()).unwrap());
         let mut left: Vec<_> = fs::read_dir(place.path())
             .unwrap()
             .map(|e| e.unwrap().file_name().into_string().unwrap())

@@ -21,6 +21,8 @@ mod table;
 
 use std::path::PathBuf;
 
+use faultd_api::HitProcess;
+
 pub use error::ResolveError;
 pub use held::{Held, ProcessRef};
 pub use pids::pids;
@@ -45,6 +47,12 @@ pub struct Process {
     pub uid: u32,
     /// Executable, where the target asked for it.
     pub exe: Option<PathBuf>,
+}
+
+impl From<&Process> for HitProcess {
+    fn from(process: &Process) -> Self {
+        Self { pid: process.pid, comm: process.comm.clone(), uid: process.uid }
+    }
 }
 
 impl Process {

@@ -87,7 +87,7 @@ fn meeting(
     Options { force, own, may_be_none }: Options,
 ) -> Result<Resolved, ResolveError> {
     let table = Table::read().map_err(ResolveError::Proc)?;
-    let own = table.with_descendants([own], &HashSet::new());
+    let own = table.family(own);
     let off_limits = |stat: &Stat| never_a_target(stat, &own);
 
     let mut matching: Vec<&Stat> = if target.pid.is_empty() {

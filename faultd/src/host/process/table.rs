@@ -50,6 +50,11 @@ impl Table {
         self.by_pid.values()
     }
 
+    /// A process and all its descendants.
+    pub fn family(&self, pid: u32) -> HashSet<u32> {
+        self.with_descendants([pid], &HashSet::new())
+    }
+
     /// `roots` and all their descendants, without the trees that start at
     /// `except`.
     pub fn with_descendants(

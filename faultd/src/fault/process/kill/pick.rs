@@ -1,6 +1,8 @@
 //! Which of the processes that match are chosen: by the seed, so that a run can
 //! be repeated.
 
+use faultd_abi::splitmix64;
+
 use crate::host::process::Process;
 
 /// `count` of the processes, in the order in which they were started: parents
@@ -9,13 +11,12 @@ use crate::host::process::Process;
 pub fn choose(mut processes: Vec<Process>, count: usize, seed: u64) -> Vec<Process> {
     processes.sort_unstable_by_key(|p| (p.start_time, p.pid));
     let mut order: Vec<usize> = (0..processes.len()).collect();
-    let mut random = SplitMix(seed);
     let count = count.min(order.len());
     // Fisher and Yates, as far as needed.
     for at in 0..count {
         let rest = (order.len() - at) as u64;
         // Below the length, so it fits; the bias is below 2^-40 for any real number of processes.
-        let with = at + (random.next() % rest) as usize;
+        let with = at + (splitmix64(seed, at as u64) % rest) as usize;
         order.swap(at, with);
     }
     order.truncate(count);
@@ -26,19 +27,6 @@ pub fn choose(mut processes: Vec<Process>, count: usize, seed: u64) -> Vec<Proce
     let mut marks = marks.into_iter();
     processes.retain(|_| marks.next().unwrap_or(false));
     processes
-}
-
-/// splitmix64 (Steele, Lea and Flood 2014), as the data plane uses it.
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
 }
 
 #[cfg(test)]
