@@ -1,0 +1,1 @@
+//! Whether this generator was fit to judge.

@@ -1,0 +1,5 @@
+//! The clients that speak to targets.
+
+mod answer;
+
+pub use answer::Answer;
