@@ -7,6 +7,12 @@ use crate::{protocol::Answer, template::Vars};
 pub enum Check {}
 
 impl Check {
+    /// In words.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match *self {}
+    }
+
     /// Whether it looks at the body.
     #[must_use]
     pub fn needs_body(&self) -> bool {
