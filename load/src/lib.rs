@@ -17,10 +17,17 @@
 pub mod check;
 pub mod engine;
 pub mod extract;
+pub mod figures;
 pub mod fitness;
 pub mod measure;
 pub mod plan;
 pub mod probe;
 pub mod protocol;
 pub mod schedule;
+pub mod summary;
 pub mod template;
+pub mod threshold;
+pub mod words;
+
+#[cfg(test)]
+mod sample;

@@ -163,7 +163,10 @@ mod tests {
     fn two_halves_merge_to_the_whole() {
         let merged = of_ms(1..=500).merged(&of_ms(501..=1000)).unwrap();
         let whole = of_ms(1..=1000);
-        assert_eq!((merged.count, merged.p99_ms, merged.max_ms), (1000, whole.p99_ms, whole.max_ms));
+        assert_eq!(
+            (merged.count, merged.p99_ms, merged.max_ms),
+            (1000, whole.p99_ms, whole.max_ms)
+        );
         assert_eq!(of_ms([]).merged(&whole).unwrap(), whole);
     }
 

@@ -193,9 +193,8 @@ impl Stats {
 
 impl Stream {
     fn merged(&self, other: &Self) -> Result<Self, WireError> {
-        let weighted = |stream: &Self| {
-            stream.tokens_per_s.map(|rate| (rate, stream.first_event.count as f64))
-        };
+        let weighted =
+            |stream: &Self| stream.tokens_per_s.map(|rate| (rate, stream.first_event.count as f64));
         let tokens_per_s = match (weighted(self), weighted(other)) {
             (Some((a, n)), Some((b, m))) if n + m > 0.0 => Some((a * n + b * m) / (n + m)),
             (a, b) => a.or(b).map(|(rate, _)| rate),

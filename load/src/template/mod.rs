@@ -1,55 +1,105 @@
-//! Texts of a plan.
+//! Texts with holes: `/orders/{{id}}?page={{random.int(1, 9)}}`.
+//!
+//! A text is compiled once, when the scenario is read, and rendered for each
+//! request. What is constant is copied; nothing is allocated but by the buffer
+//! that it is rendered into.
+//!
+//! | hole | what stands there |
+//! |---|---|
+//! | `{{name}}` | what an earlier step extracted, or a variable of the scenario |
+//! | `{{users.email}}` | a column of the data set `users`, of the row that this run of the flow drew |
+//! | `{{user}}` `{{iteration}}` | number of the user; how often it has run the flow, from 0 |
+//! | `{{counter.NAME}}` `{{counter.NAME(1000)}}` | 1, 2, 3, …, never twice in a run; from another start |
+//! | `{{random.int(1, 100)}}` | a whole number, both ends included |
+//! | `{{random.string(16)}}` `{{random.hex(16)}}` | letters and digits; hexadecimal digits |
+//! | `{{random.bytes(32KiB)}}` | arbitrary bytes |
+//! | `{{random.uuid}}` | a version 4 UUID |
+//! | `{{random.pick(a, b, c)}}` | one of them |
+//! | `{{now.s}}` `{{now.ms}}` `{{now.rfc3339}}` | the time of day |
+//! | `{{env.NAME}}` | a variable of the environment, read when the scenario is |
+//!
+//! A filter may follow: `{{name | json}}` escapes for the inside of a JSON
+//! string, `{{name | url}}` percent-encodes, `{{name | base64}}` encodes.
+//! `{{"{{"}}` stands for two braces. Random values follow from the seed of the
+//! run and the number of the user.
 
-/// A text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+mod compile;
+mod data;
+mod filter;
+mod random;
+mod render;
+mod scope;
+mod vars;
+
+pub use compile::TemplateError;
+pub use data::{DataError, DataSet, Order};
+pub use scope::Scope;
+pub use vars::{Name, Shared, Vars};
+
+use compile::Part;
+
+/// A text that was compiled.
+#[derive(Debug, Clone)]
 pub struct Template {
-    text: String,
+    parts: Vec<Part>,
 }
 
-/// Why a text is not a template.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct TemplateError(String);
-
 impl Template {
-    /// Compiles `text`.
+    /// Compiles `text` on its own: it shares no counter and no data set with
+    /// others (see [`Scope::compile`] for that).
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// What is wrong with it, and where.
     pub fn compile(text: &str) -> Result<Self, TemplateError> {
-        Ok(Self { text: text.to_owned() })
+        Scope::default().compile(text)
+    }
+
+    /// A text without holes, whatever braces it has.
+    #[must_use]
+    pub fn verbatim(text: impl Into<Vec<u8>>) -> Self {
+        let bytes = text.into();
+        Self { parts: if bytes.is_empty() { Vec::new() } else { vec![Part::Text(bytes)] } }
     }
 
     /// Its bytes, when they are the same each time.
     #[must_use]
     pub fn as_static(&self) -> Option<&[u8]> {
-        Some(self.text.as_bytes())
+        match self.parts.as_slice() {
+            [] => Some(b""),
+            [Part::Text(bytes)] => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// The variables that it needs to have been set before.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(Part::variable)
     }
 
     /// Appends its bytes to `out`.
     ///
     /// # Errors
-    /// What it needs and `vars` lacks.
-    pub fn render(&self, out: &mut Vec<u8>, _vars: &mut Vars) -> Result<(), TemplateError> {
-        out.extend_from_slice(self.text.as_bytes());
-        Ok(())
+    /// The variable that it needs and `vars` lacks.
+    pub fn render(&self, out: &mut Vec<u8>, vars: &mut Vars) -> Result<(), TemplateError> {
+        self.parts.iter().try_for_each(|part| part.render(out, vars))
+    }
+
+    /// The same as text; bytes that are no UTF-8 are replaced.
+    ///
+    /// # Errors
+    /// The variable that it needs and `vars` lacks.
+    pub fn render_text(&self, vars: &mut Vars) -> Result<String, TemplateError> {
+        let mut out = Vec::new();
+        self.render(&mut out, vars)?;
+        Ok(String::from_utf8_lossy(&out).into_owned())
     }
 }
 
-/// The variables of one user.
-#[derive(Debug, Clone)]
-pub struct Vars {
-    /// Number of the user.
-    pub user: u64,
-}
-
-impl Vars {
-    /// Those of user number `user`; random values follow from `seed`.
-    #[must_use]
-    pub fn new(user: u64, _seed: u64) -> Self {
-        Self { user }
+impl PartialEq for Template {
+    /// Whether both were compiled from texts that mean the same.
+    fn eq(&self, other: &Self) -> bool {
+        self.parts == other.parts
     }
-
-    /// Forgets what flows have set.
-    pub fn clear(&mut self) {}
 }
+
+impl Eq for Template {}
