@@ -55,12 +55,6 @@ pub enum Predicate {
 }
 
 impl Check {
-    /// In words.
-    #[must_use]
-    pub fn name(&self) -> String {
-        match *self {}
-    }
-
     /// Whether it looks at the body.
     #[must_use]
     pub fn needs_body(&self) -> bool {

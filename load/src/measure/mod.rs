@@ -14,7 +14,8 @@ pub use error::{ErrorKind, Failure};
 pub use phases::{PhaseMark, Phases};
 pub use recorder::{Recorder, Shape};
 pub use second::{Slice, row};
-pub use stats::{CheckCount, FlowData, Traffic, PhaseData, Sample, StepData, StreamData};
+pub use stats::{CheckCount, FlowData, PhaseData, Sample, StepData, StreamData, Traffic};
+pub(crate) use summarize::millis;
 pub use summarize::{PhaseSummary, summarize};
 
 use hdrhistogram::Histogram;

@@ -29,6 +29,7 @@ pub struct Recorder {
     data: Vec<PhaseData>,
     second: Slice,
     lag: Histogram<u64>,
+    last_end: u64,
 }
 
 impl Recorder {
@@ -42,6 +43,7 @@ impl Recorder {
             data: Vec::new(),
             second: Slice::default(),
             lag: growing(),
+            last_end: 0,
         }
     }
 
@@ -73,8 +75,9 @@ impl Recorder {
     /// A request of `step` came to its end, good or bad.
     pub fn finished(&mut self, step: usize, sample: &Sample, failure: Option<&Failure>) {
         let latency = sample.end.saturating_sub(sample.due);
-        let late = sample.sent.is_some_and(|sent| sent.saturating_sub(sample.due) > LATE);
+        let late = sample.first_sent.is_some_and(|sent| sent.saturating_sub(sample.due) > LATE);
         let traffic = sample.traffic;
+        self.last_end = self.last_end.max(sample.end);
 
         let second = &mut self.second;
         second.late += u64::from(late);
@@ -176,6 +179,12 @@ impl Recorder {
     /// What was recorded since the last call, as a slice of the timeline.
     pub fn take_second(&mut self) -> Slice {
         std::mem::take(&mut self.second)
+    }
+
+    /// When the last request ended.
+    #[must_use]
+    pub fn last_end(&self) -> u64 {
+        self.last_end
     }
 
     /// Everything: a set of data for each phase, and how late this worker was.

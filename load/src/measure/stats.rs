@@ -100,7 +100,9 @@ pub struct PhaseData {
 pub struct Sample {
     /// When it was due, on the clock of the run.
     pub due: u64,
-    /// When it was sent; `None`: no attempt came that far.
+    /// When its first attempt was sent; `None`: none came that far.
+    pub first_sent: Option<u64>,
+    /// When its last attempt was sent.
     pub sent: Option<u64>,
     /// When the first byte of the answer came.
     pub first_byte: Option<u64>,

@@ -112,11 +112,7 @@ fn stats(data: &StepData, seconds: f64) -> Stats {
         statuses: data.statuses.iter().map(|(status, &n)| (status.to_string(), n)).collect(),
         sent_bytes: data.sent_bytes,
         received_bytes: data.received_bytes,
-        connections: Connections {
-            opened: data.opened,
-            failed: data.refused,
-            reused: data.reused,
-        },
+        connections: Connections { opened: data.opened, failed: data.refused, reused: data.reused },
         latency: Latency::of(&data.latency),
         failed_latency: Latency::of(&data.failed_latency),
         service_time: Latency::of(&data.service),
@@ -143,7 +139,7 @@ fn checks(plan: &Plan, data: &PhaseData) -> Vec<CheckResult> {
         step.checks.iter().zip(&data.checks).map(move |(check, count)| CheckResult {
             flow: flow.name.clone(),
             step: step.name.clone(),
-            name: check.name(),
+            name: check.name.clone(),
             passed: count.passed,
             failed: count.failed,
             first_failure: count.first_failure.clone(),

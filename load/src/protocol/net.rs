@@ -70,7 +70,8 @@ impl Endpoint {
             Transport::Tcp => {
                 let host = target.host.trim_start_matches('[').trim_end_matches(']');
                 let failed = |source| TargetError::Resolve { host: host.to_owned(), source };
-                let found: Vec<_> = (host, target.port).to_socket_addrs().map_err(failed)?.collect();
+                let found: Vec<_> =
+                    (host, target.port).to_socket_addrs().map_err(failed)?.collect();
                 if found.is_empty() {
                     return Err(failed(io::ErrorKind::NotFound.into()));
                 }
@@ -104,7 +105,8 @@ impl Endpoint {
             None => Ok(Stream::Plain(plain)),
             Some(tls) => {
                 let stream = tls.handshake(plain).await.map_err(|e| {
-                    let kind = if e.raw_os_error().is_some() { ErrorKind::Reset } else { ErrorKind::Tls };
+                    let kind =
+                        if e.raw_os_error().is_some() { ErrorKind::Reset } else { ErrorKind::Tls };
                     Failure::new(kind, e.to_string())
                 })?;
                 Ok(Stream::Tls(Box::new(stream)))

@@ -66,7 +66,16 @@ impl Rates {
             {
                 let after = before + (from + to) / 2.0 * seconds;
                 let (first, end) = (whole(before), whole(after));
-                stretches.push(Stretch { stage: index, start, seconds, from, to, before, first, end });
+                stretches.push(Stretch {
+                    stage: index,
+                    start,
+                    seconds,
+                    from,
+                    to,
+                    before,
+                    first,
+                    end,
+                });
                 before = after;
             }
             start += nanos(stage.duration);

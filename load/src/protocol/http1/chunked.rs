@@ -17,13 +17,22 @@ pub struct Chunked {
 #[derive(Debug, Clone, Copy)]
 enum State {
     /// Digits of the size: the value so far, and whether there was one.
-    Size { value: u64, digits: bool },
+    Size {
+        value: u64,
+        digits: bool,
+    },
     /// Between the size and the end of its line.
-    Extension { value: u64 },
+    Extension {
+        value: u64,
+    },
     /// The line feed after a size.
-    SizeEnd { value: u64 },
+    SizeEnd {
+        value: u64,
+    },
     /// Bytes of the chunk.
-    Data { left: u64 },
+    Data {
+        left: u64,
+    },
     /// The line end after a chunk.
     DataReturn,
     DataFeed,

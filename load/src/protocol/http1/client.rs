@@ -1,6 +1,12 @@
 //! One connection that carries one request after the other.
 
-use std::{cell::RefCell, future::poll_fn, io, task::Poll};
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    io,
+    rc::Rc,
+    task::Poll,
+};
 
 use tokio::io::ReadBuf;
 
@@ -24,6 +30,14 @@ pub struct Connection {
     stream: Stream,
     /// When the last answer was complete; `None`: it has carried no request.
     last_used: Option<u64>,
+    /// How many are open.
+    open: Rc<Cell<u64>>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.open.set(self.open.get() - 1);
+    }
 }
 
 /// A request that failed, and how far it was.
@@ -51,10 +65,11 @@ enum Got {
 }
 
 impl Connection {
-    /// One that has carried no request yet.
+    /// One that has carried no request yet; counts in `open` while it lives.
     #[must_use]
-    pub fn new(stream: Stream) -> Self {
-        Self { stream, last_used: None }
+    pub fn new(stream: Stream, open: &Rc<Cell<u64>>) -> Self {
+        open.set(open.get() + 1);
+        Self { stream, last_used: None, open: Rc::clone(open) }
     }
 
     /// When its last answer was complete; `None`: it has carried no request.
@@ -151,7 +166,9 @@ impl Connection {
                             arrived(sink, time);
                             let fed = parser.feed(bytes, sink);
                             let got = fed.map(|progress| (Got::Progress(progress), time));
-                            Poll::Ready(got.map_err(|failure| Broken { failure, unanswered: false }))
+                            Poll::Ready(
+                                got.map_err(|failure| Broken { failure, unanswered: false }),
+                            )
                         }
                     }
                 })

@@ -151,6 +151,13 @@ impl Parser {
         self.head.as_ref().is_some_and(|head| head.keep_alive)
     }
 
+    /// The connection cannot carry another request, whatever the answer says.
+    pub fn forbid_reuse(&mut self) {
+        if let Some(head) = &mut self.head {
+            head.keep_alive = false;
+        }
+    }
+
     /// The bytes of the head, if they were to be kept.
     #[must_use]
     pub fn head_bytes(&self) -> &[u8] {

@@ -48,7 +48,10 @@ fn bodies_end_where_the_head_says() {
         ("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", (304, "", true)),
         ("HTTP/1.1 200 OK\r\n\r\nuntil the end", (200, "until the end", false)),
         ("HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx", (200, "x", false)),
-        ("HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 1\r\n\r\nx", (200, "x", true)),
+        (
+            "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 1\r\n\r\nx",
+            (200, "x", true),
+        ),
         (
             "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n\
              HTTP/1.1 201 Created\r\nContent-Length: 1\r\n\r\ny",
@@ -81,15 +84,24 @@ fn lies_and_mistakes_are_found() {
     let cases = [
         ("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello", ErrorKind::Truncated),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel", ErrorKind::Truncated),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", ErrorKind::Truncated),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+            ErrorKind::Truncated,
+        ),
         ("HTTP/1.1 200 OK\r\nContent-Le", ErrorKind::Truncated),
         ("", ErrorKind::Reset),
         ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhello", ErrorKind::Protocol),
         ("HTTP/1.1 204 No Content\r\n\r\nhello", ErrorKind::Protocol),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhey", ErrorKind::Protocol),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhey",
+            ErrorKind::Protocol,
+        ),
         ("HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nhe", ErrorKind::Protocol),
         ("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n", ErrorKind::Protocol),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhello\r\n", ErrorKind::Protocol),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhello\r\n",
+            ErrorKind::Protocol,
+        ),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", ErrorKind::Protocol),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n", ErrorKind::Protocol),
         (
