@@ -67,10 +67,11 @@ pub async fn run(worker: Rc<Worker>) {
     let mut held_until = 0;
     while let Some((due, stage)) = worker.rates.due(number) {
         worker.clock.sleep(&timer, due).await;
-        let now = worker.clock.now();
-        if now >= worker.end.get() {
+        // What was due before the end is sent even if this worker turns to it a moment after.
+        if due >= worker.end.get() {
             break;
         }
+        let now = worker.clock.now();
         let lag = now.saturating_sub(due.max(held_until));
         if lag == 0 {
             handed_out = 0;

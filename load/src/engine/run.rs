@@ -316,6 +316,13 @@ impl Gathering<'_> {
     fn over(&mut self, second: u64, slices: &[Slice]) {
         let start = second * SECOND;
         let now = self.epoch.now().min(start + SECOND);
+        let nothing = slices.iter().all(Slice::is_empty);
+        if nothing && self.rates.due_before(start + SECOND) == self.rates.due_before(start) {
+            let planned = nanos(self.run.prepared.plan.duration());
+            if start >= planned {
+                return; // The workers have only told that they have ended.
+            }
+        }
         let mut row = row(slices);
         row.t_s = u32::try_from(second).unwrap_or(u32::MAX);
         row.length_s = now.saturating_sub(start) as f64 / SECOND as f64;

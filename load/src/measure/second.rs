@@ -65,6 +65,14 @@ impl Default for Slice {
     }
 }
 
+impl Slice {
+    /// Whether nothing was done in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.due + self.sent + self.ok + self.failed + self.skipped == 0
+    }
+}
+
 /// The slices of all workers as one row of the timeline. What only the coordinator knows (`t_s`,
 /// `length_s`, arrivals due, probes) is left at zero.
 #[must_use]
