@@ -156,7 +156,7 @@ fn prepare(
     let unsupported = |what| PrepareError::Unsupported { step: step.name.clone(), what };
     let action = match &step.request {
         Request::None => Action::None,
-        Request::Http(request) if request.version == HttpVersion::Http1 => Action::Http {
+        Request::Http(request) => Action::Http {
             endpoint: endpoints.number(request)?,
             wire: written_out(request)
                 .map_err(|source| PrepareError::Template { step: step.name.clone(), source })?,
@@ -166,7 +166,6 @@ fn prepare(
             ),
             request: HttpRequest::clone(request),
         },
-        Request::Http(_) => return Err(unsupported("HTTP/2 is not spoken yet")),
         Request::Tcp(_) => return Err(unsupported("plain TCP is not spoken yet")),
     };
     let needs_body = step.checks.iter().any(crate::check::Check::needs_body)
