@@ -183,7 +183,7 @@ impl Attempt<'_> {
             return Err(Failure::new(ErrorKind::Check, text));
         }
         let latency = Duration::from_nanos(self.sample.end.saturating_sub(sent));
-        let answer = Answer { status, headers, body: sink.body(), latency };
+        let answer = Answer { status, headers, body: sink.kept(), latency };
         let mut failed = None;
         for (number, check) in prepared.step.checks.iter().enumerate() {
             let result = check.test(&answer, &mut user.vars);

@@ -79,7 +79,7 @@ pub enum Action {
         /// Number of the endpoint.
         endpoint: usize,
         /// As it was given.
-        request: HttpRequest,
+        request: Box<HttpRequest>,
         /// Its bytes, if they are the same each time.
         wire: Option<Arc<[u8]>>,
         /// It may be sent again on another connection when one that was idle turns out closed
@@ -164,7 +164,7 @@ fn prepare(
                 request.method.as_str(),
                 "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE"
             ),
-            request: HttpRequest::clone(request),
+            request: request.clone(),
         },
         Request::Tcp(_) => return Err(unsupported("plain TCP is not spoken yet")),
     };
