@@ -23,6 +23,7 @@ pub mod measure;
 pub mod plan;
 pub mod probe;
 pub mod protocol;
+pub mod scenario;
 pub mod schedule;
 pub mod summary;
 pub mod template;
