@@ -15,6 +15,7 @@
 //! - Memory does not grow with the number of requests.
 
 pub mod check;
+pub mod compare;
 pub mod engine;
 pub mod extract;
 pub mod figures;
@@ -23,6 +24,7 @@ pub mod measure;
 pub mod plan;
 pub mod probe;
 pub mod protocol;
+pub mod report;
 pub mod scenario;
 pub mod schedule;
 pub mod summary;
