@@ -15,6 +15,7 @@
 //! - Memory does not grow with the number of requests.
 
 pub mod check;
+pub mod cli;
 pub mod compare;
 pub mod engine;
 pub mod extract;

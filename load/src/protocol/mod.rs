@@ -1,5 +1,8 @@
 //! The clients that speak to targets.
 
 mod answer;
+pub mod http1;
+pub mod net;
+mod tls;
 
 pub use answer::Answer;
