@@ -19,6 +19,7 @@ pub mod cli;
 pub mod compare;
 pub mod engine;
 pub mod extract;
+pub mod faults;
 pub mod figures;
 pub mod fitness;
 pub mod measure;

@@ -14,6 +14,8 @@
   const digits = (v) => (v >= 100 ? v.toFixed(0) : v >= 10 ? v.toFixed(1) : v.toFixed(2));
   const short = (v) => (v >= 1e6 ? digits(v / 1e6) + "M" : v >= 1e4 ? digits(v / 1e3) + "k" : String(+v.toFixed(2)));
   const ms = (v) => (v >= 1000 ? digits(v / 1000) + " s" : digits(v) + " ms");
+  // On an axis there is less room.
+  const tick = (v) => (v >= 1000 ? +(v / 1000).toFixed(2) + " s" : +v.toPrecision(3) + " ms");
   const clock = (s) => {
     s = Math.round(s);
     const h = Math.floor(s / 3600), m = Math.floor(s / 60) % 60, r = s % 60;
@@ -70,7 +72,7 @@
       scales: { x: { time: false }, y: isLog ? { distr: 3 } : { range: (u, min, max) => [0, max > 0 ? max * 1.12 : 1] } },
       axes: [
         axis({ values: (u, ticks) => ticks.map(clock) }),
-        axis({ size: 58, values: (u, ticks) => ticks.map((v) => (v == null ? "" : chart.format(v))) }),
+        axis({ size: 58, values: (u, ticks) => ticks.map((v) => (v == null ? "" : (chart.tick || chart.format)(v))) }),
       ],
       cursor: { sync: { key: sync.key, setSeries: false }, focus: { prox: 24 } },
       focus: { alpha: 0.35 },
@@ -98,7 +100,7 @@
       height: 230,
       scales: { x: { time: false, range: (u, min, max) => [x[0] - 0.02, x[x.length - 1] + 0.02] }, y: isLog ? { distr: 3, range: (u, min, max) => [0.8, max * 1.5] } : { range: (u, min, max) => [0, max * 1.08] } },
       axes: [
-        axis({ splits: () => decades(x[0], x[x.length - 1]), values: (u, ticks) => ticks.map((v) => ms(10 ** v)) }),
+        axis({ splits: () => decades(x[0], x[x.length - 1]), values: (u, ticks) => ticks.map((v) => tick(10 ** v)) }),
         axis({ size: 58, values: (u, ticks) => ticks.map((v) => (v == null ? "" : short(v))) }),
       ],
       cursor: { drag: { x: false, y: false } },
@@ -150,7 +152,7 @@
   const each = data.step_s > 1 ? " (points of " + data.step_s + " s; latency: the worst second)" : "";
 
   add({
-    title: "Latency from the due time" + each, make: overTime, format: ms, log: { on: false }, height: 280,
+    title: "Latency from the due time" + each, make: overTime, format: ms, tick, log: { on: false }, height: 280,
     lines: [line("p50", data.p50, "green"), line("p90", data.p90, "blue"), line("p95", data.p95, "orange"), line("p99", data.p99, "red"), line("max", data.max, "grey", { width: 1, dash: [4, 3] })],
   });
   const rates = [line("due", data.due, "grey", { dash: [6, 4] }), line("good", data.ok, "blue", { fill: true })];

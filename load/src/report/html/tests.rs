@@ -96,14 +96,16 @@ fn chromium_draws_it() {
     let names = ["chromium", "chromium-browser", "google-chrome"];
     let found = names.into_iter().find(|n| Command::new(n).arg("--version").output().is_ok());
     let Some(browser) = found else {
-        println!("SKIPPED: no Chromium here; the charts of the HTML report were NOT drawn");
+        // No kernel has a browser: this is not a test that is left to the guests of the VM tier.
+        println!("NOT CHECKED: no Chromium here, so the charts of the HTML report were not drawn");
         return;
     };
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("report.html");
     fs::write(&path, page()).unwrap();
     let profile = format!("--user-data-dir={}", dir.path().join("profile").display());
-    let done = Command::new(browser)
+    let done = Command::new("timeout")
+        .args(["100", browser])
         .args([
             "--headless",
             "--no-sandbox",

@@ -31,10 +31,14 @@ impl Builder<'_> {
                     phases,
                 ),
                 TextOr::Full(full) => {
-                    self.threshold(&full.check, plan, phases).map(|mut threshold| {
+                    self.threshold(&full.check, plan, phases).and_then(|mut threshold| {
+                        if full.abort && !threshold.can_abort() {
+                            let message = format!("`{}` cannot end a run: `abort` goes with counts and ratios of the whole run, such as error_ratio", threshold.expression);
+                            return Err(Problem::at(full.check.place, message));
+                        }
                         let after = full.after.map_or(DEFAULT_AFTER, |a| a.get());
                         threshold.abort_after = full.abort.then(|| self.scaled(after));
-                        threshold
+                        Ok(threshold)
                     })
                 }
             };

@@ -74,7 +74,7 @@ thresholds:
   - p95 < 500ms
   - phase.fault-1.step.login.p95 < 2s
   - phase.recovery.error_ratio < 1%
-  - { check: availability > 99%, abort: true, after: 20s }
+  - { check: error_ratio < 50%, abort: true, after: 20s }
 limits: { in_flight: 500, body: 1MiB }
 seed: 7
 "#;
@@ -238,7 +238,7 @@ fn the_timeline_shows_what_happens_when() {
         "       50s – 1m       fault-2 (fault)",
         "  browse: GET /api/items ×3 → [think 1s..3s]",
         "probe     GET /api/health every 50ms",
-        "  availability > 99%  (ends the run when broken after 20s)",
+        "  error_ratio < 50%  (ends the run when broken after 20s)",
     ] {
         assert!(text.contains(line), "{line}\nis not in\n{text}");
     }

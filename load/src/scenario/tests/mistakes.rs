@@ -290,6 +290,10 @@ fn faults_phases_probe_and_thresholds() {
             "thresholds: [{ chek: p95 < 1s }]",
             "s.yaml:10:16: unknown key `chek`; did you mean `check`? (in thresholds[0])",
         ),
+        (
+            "thresholds: [{ check: p95 < 1s, abort: true }]",
+            "s.yaml:10:23: `p95 < 1s` cannot end a run: `abort` goes with counts and ratios of the whole run, such as error_ratio (in thresholds[0])",
+        ),
         ("limits: { workers: 0 }", "s.yaml:10:20: must be above zero (in limits.workers)"),
         (
             "limits: { body: 4 parsecs }",

@@ -1,4 +1,5 @@
 mod accepted;
+mod examples;
 mod mistakes;
 mod robust;
 
