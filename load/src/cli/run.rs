@@ -11,9 +11,11 @@ use clap::Args;
 use super::{abort::Abort, print, result::colour, scenario::ScenarioArgs, show::Show};
 use crate::{
     engine::{Observer, Progress, Run},
-    faults, report,
+    faults,
+    plan::{Plan, Request},
+    report,
     scenario::Scenario,
-    summary::Second,
+    summary::{Second, Summary},
     template::Shared,
     threshold,
 };
@@ -83,6 +85,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         eprintln!("note: the tear-down failed: {failed}");
     }
     let (mut summary, _failures) = outcome.summary(info, format!("{started:.3}"));
+    without_pauses(&mut summary, &outcome.plan);
     summary.faults = records;
     faults::settle(&mut summary);
     for fault in summary.faults.iter().filter(|f| f.start_s.is_none()) {
@@ -112,6 +115,20 @@ struct Watching {
 impl Observer for Watching {
     fn second(&mut self, row: &Second, progress: &Progress) -> bool {
         self.show.second(row, progress) && !self.broken.get() && self.abort.second(row, progress)
+    }
+}
+
+/// Steps that only pause have no figures.
+fn without_pauses(summary: &mut Summary, plan: &Plan) {
+    let is_request = |flow: &str, step: &str| {
+        let flow = plan.flows.iter().find(|f| f.name == flow);
+        let step = flow.and_then(|f| f.steps.iter().find(|s| s.name == step));
+        step.is_none_or(|s| !matches!(s.request, Request::None))
+    };
+    let of_phases = summary.phases.iter_mut().flat_map(|phase| &mut phase.flows);
+    for flow in summary.flows.iter_mut().chain(of_phases) {
+        let name = &flow.name;
+        flow.steps.retain(|step| is_request(name, &step.name));
     }
 }
 

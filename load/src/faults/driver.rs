@@ -33,12 +33,12 @@ const POLL: Duration = Duration::from_millis(50);
 #[derive(Debug, thiserror::Error)]
 pub enum DriverError {
     /// The daemon does not answer, or would refuse a fault.
-    #[error("{fault}: {source}")]
+    #[error("{fault}: {cause}")]
     Refused {
         /// Which fault.
         fault: String,
         /// Why.
-        source: ClientError,
+        cause: ClientError,
     },
     /// No event loop for the client.
     #[error(transparent)]
@@ -116,7 +116,7 @@ impl Driver {
             for fault in &faults {
                 client
                     .plan(&fault.request)
-                    .map_err(|source| DriverError::Refused { fault: fault.text.clone(), source })?;
+                    .map_err(|cause| DriverError::Refused { fault: fault.text.clone(), cause })?;
             }
         }
         Ok(Self { socket: socket.to_owned(), faults, phases })

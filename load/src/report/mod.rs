@@ -37,12 +37,12 @@ use crate::summary::Summary;
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// A file cannot be written.
-    #[error("cannot write {path}: {source}")]
+    #[error("cannot write {path}: {cause}")]
     Write {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The result cannot be put into this form.
     #[error("cannot make {what}: {message}")]
@@ -69,8 +69,7 @@ pub fn json(summary: &Summary) -> Result<String, ReportError> {
 /// # Errors
 /// The first file that cannot be written.
 pub fn write_all(dir: &Path, summary: &Summary) -> Result<Vec<PathBuf>, ReportError> {
-    fs::create_dir_all(dir)
-        .map_err(|source| ReportError::Write { path: dir.to_owned(), source })?;
+    fs::create_dir_all(dir).map_err(|cause| ReportError::Write { path: dir.to_owned(), cause })?;
     // The numbers first: should a later one fail, they are there.
     let reports = [
         ("summary.json", json(summary)?),
@@ -93,7 +92,7 @@ pub fn write_all(dir: &Path, summary: &Summary) -> Result<Vec<PathBuf>, ReportEr
 /// # Errors
 /// If it cannot be written.
 pub fn write(path: &Path, text: &str) -> Result<(), ReportError> {
-    fs::write(path, text).map_err(|source| ReportError::Write { path: path.to_owned(), source })
+    fs::write(path, text).map_err(|cause| ReportError::Write { path: path.to_owned(), cause })
 }
 
 #[cfg(test)]

@@ -11,12 +11,12 @@ use crate::summary::{Summary, VERSION};
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// Its file cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}: {cause}")]
     Read {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
     /// It is no result.
     #[error("{path} is no summary.json of faultload: {message}")]
@@ -34,7 +34,7 @@ pub enum ReadError {
 /// If it cannot be read, or is of another version.
 pub fn read(path: &Path) -> Result<Summary, ReadError> {
     let path = if path.is_dir() { path.join("summary.json") } else { path.to_owned() };
-    let text = fs::read(&path).map_err(|source| ReadError::Read { path: path.clone(), source })?;
+    let text = fs::read(&path).map_err(|cause| ReadError::Read { path: path.clone(), cause })?;
     let wrong = |message: String| ReadError::Format { path: path.clone(), message };
     let summary: Summary = serde_json::from_slice(&text).map_err(|e| wrong(e.to_string()))?;
     if summary.version != VERSION {

@@ -119,7 +119,7 @@ pub fn load(path: &Path, options: &Options) -> Result<Scenario, LoadError> {
         LoadError::Option(format!("{}: {message}", path.display()))
     })?;
     let text = fs::read_to_string(path)
-        .map_err(|source| LoadError::Read { path: PathBuf::from(path), source })?;
+        .map_err(|cause| LoadError::Read { path: PathBuf::from(path), cause })?;
     let dir = path.parent().unwrap_or(Path::new("."));
     from_text(&path.display().to_string(), &text, format, dir, options)
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{Builder, dotless, name, unique};
+use super::{Builder, dotless, http::statuses, name, unique};
 use crate::{
     plan::{Flow, Request, Retry, Step, Think},
     scenario::{
@@ -144,7 +144,9 @@ impl Builder<'_> {
             }
         }
         if let Some(http) = &file.http {
-            let built = self.http(http, file.expect.as_ref()).map_err(|e| e.within("http"));
+            let expect = file.expect.as_ref().map(statuses).transpose();
+            let expect = expect.map_err(|e| e.within("expect"))?;
+            let built = self.http(http, expect).map_err(|e| e.within("http"));
             return built.map(|(request, name)| (Request::Http(Box::new(request)), name));
         }
         if let Some(expect) = &file.expect {

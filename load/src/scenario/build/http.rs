@@ -29,7 +29,7 @@ impl Builder<'_> {
     pub(super) fn http(
         &mut self,
         written: &Located<TextOr<HttpFile>>,
-        expect: Option<&Located<OneOrMany>>,
+        expect: Option<Vec<StatusRange>>,
     ) -> Result<(HttpRequest, String), Problem> {
         let short;
         let file = match &written.value {
@@ -91,7 +91,7 @@ impl Builder<'_> {
         request.version = version;
         request.streaming = streaming;
         if let Some(expect) = expect {
-            request.expect = statuses(expect).map_err(|e| e.within("expect"))?;
+            request.expect = expect;
         }
         Ok((request, name))
     }

@@ -24,12 +24,12 @@ impl Place {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// Its file cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}: {cause}")]
     Read {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// What was said on the command line does not fit it.
     #[error("{0}")]
