@@ -16,14 +16,18 @@
 
 pub mod check;
 pub mod cli;
+pub mod compare;
 pub mod engine;
 pub mod extract;
+pub mod faults;
 pub mod figures;
 pub mod fitness;
 pub mod measure;
 pub mod plan;
 pub mod probe;
 pub mod protocol;
+pub mod report;
+pub mod scenario;
 pub mod schedule;
 pub mod summary;
 pub mod template;

@@ -129,7 +129,7 @@ mod tests {
             let mut sink = BodySink::new(Some(10), Some(Streaming::ServerSentEvents));
             for (at, piece) in text.as_bytes().chunks(size).enumerate() {
                 sink.arrived(at as u64);
-                sink.body(piece);
+                Sink::body(&mut sink, piece);
             }
             assert_eq!(sink.finish().unwrap().len(), 2, "in pieces of {size}");
             assert!(sink.overflowed());
@@ -141,9 +141,9 @@ mod tests {
     fn pieces_are_events_too() {
         let mut sink = BodySink::new(None, Some(Streaming::Chunks));
         sink.arrived(7);
-        sink.body(b"x");
+        Sink::body(&mut sink, b"x");
         sink.arrived(9);
-        sink.body(b"y");
+        Sink::body(&mut sink, b"y");
         assert_eq!(sink.finish(), Some([7, 9].as_slice()));
         assert!(!sink.overflowed() && sink.kept().is_empty());
     }

@@ -24,12 +24,12 @@ pub enum Order {
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// It cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}: {cause}")]
     Read {
         /// Which.
         path: String,
         /// Why.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// It is not what its name says.
     #[error("{path}: {message}")]
@@ -59,7 +59,7 @@ impl DataSet {
     pub fn read(path: &Path, order: Order) -> Result<Self, DataError> {
         let shown = path.display().to_string();
         let text =
-            fs::read(path).map_err(|source| DataError::Read { path: shown.clone(), source })?;
+            fs::read(path).map_err(|cause| DataError::Read { path: shown.clone(), cause })?;
         let format = |message: String| DataError::Format { path: shown.clone(), message };
         let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
         let (columns, rows) = match ending.to_ascii_lowercase().as_str() {

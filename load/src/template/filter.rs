@@ -12,12 +12,14 @@ pub enum Filter {
     Url,
     /// Base64 with padding.
     Base64,
+    /// As it is, also where another filter would be applied by itself.
+    Raw,
 }
 
 impl Filter {
     /// Names and filters.
-    pub const ALL: [(&str, Self); 3] =
-        [("json", Self::Json), ("url", Self::Url), ("base64", Self::Base64)];
+    pub const ALL: [(&str, Self); 4] =
+        [("json", Self::Json), ("url", Self::Url), ("base64", Self::Base64), ("raw", Self::Raw)];
 
     /// Filters what stands in `out` from `start` on.
     pub fn apply(self, out: &mut Vec<u8>, start: usize) {
@@ -25,6 +27,7 @@ impl Filter {
             Self::Json => !out[start..].iter().any(|b| needs_escape(*b)),
             Self::Url => out[start..].iter().all(|b| is_unreserved(*b)),
             Self::Base64 => false,
+            Self::Raw => true,
         };
         // Most values are plain, and then nothing is allocated.
         if clean {
@@ -35,6 +38,7 @@ impl Filter {
             Self::Json => json(&value, out),
             Self::Url => url(&value, out),
             Self::Base64 => out.extend_from_slice(STANDARD.encode(value).as_bytes()),
+            Self::Raw => out.extend_from_slice(&value),
         }
     }
 }

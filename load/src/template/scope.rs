@@ -51,6 +51,14 @@ impl Scope {
         Ok(Template { parts: compile::compile(text, self, Some(super::filter::Filter::Json))? })
     }
 
+    /// The same for a form or a query: what stands in a hole without a filter is percent-encoded.
+    ///
+    /// # Errors
+    /// What is wrong with it, and where.
+    pub fn compile_form(&mut self, text: &str) -> Result<Template, TemplateError> {
+        Ok(Template { parts: compile::compile(text, self, Some(super::filter::Filter::Url))? })
+    }
+
     pub(super) fn data(&self, name: &str) -> Option<(usize, &Arc<DataSet>)> {
         self.data.get(name).map(|(number, set)| (*number, set))
     }

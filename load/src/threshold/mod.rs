@@ -98,6 +98,25 @@ impl Comparison {
     }
 }
 
+impl Threshold {
+    /// Whether it can be looked at while the run goes on: seconds add up to counts, not to
+    /// percentiles.
+    #[must_use]
+    pub fn can_abort(&self) -> bool {
+        self.scope == Scope::default()
+            && matches!(
+                self.metric,
+                Metric::ErrorRatio
+                    | Metric::SuccessRatio
+                    | Metric::Failed
+                    | Metric::Errors(_)
+                    | Metric::Late
+                    | Metric::Skipped
+                    | Metric::SkippedRatio
+            )
+    }
+}
+
 impl fmt::Display for Threshold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.expression)
