@@ -14,6 +14,9 @@ use crate::{
 /// One arrival in a hundred may be turned to so late, in nanoseconds.
 const LAG: u64 = 10_000_000;
 
+/// So many late ones make a pattern; in a short run one alone is more than one in a hundred.
+const FEW: u64 = 5;
+
 /// A worker in the closed model that is busy for more than this share of the time is what its
 /// figures are about.
 const BUSY: f64 = 0.95;
@@ -86,7 +89,8 @@ impl Usage {
         let (mut reasons, mut warnings) = (Vec::new(), Vec::new());
         if let Some(lag) = &self.lag {
             let p99 = lag.value_at_quantile(0.99);
-            if p99 > LAG {
+            let late = lag.len() - lag.count_between(0, LAG);
+            if p99 > LAG && late >= FEW {
                 reasons.push(format!(
                     "1 % of the requests were turned to {:.1} ms or more after they were due: \
                      this host was too slow or too busy to send {} as planned",
@@ -165,6 +169,12 @@ mod tests {
         assert!(with_lag(2).judge(&stats, 10.0).fit);
         let late = with_lag(50).judge(&stats, 10.0);
         assert!(!late.fit && late.reasons[0].contains("50"), "{late:?}");
+        let mut short = Usage::new(1, 1024);
+        let mut lag = growing();
+        lag.record_n(1000, 90).unwrap();
+        lag.record(50_000_000).unwrap();
+        short.lag = Some(lag);
+        assert!(short.judge(&stats, 1.0).fit, "one alone");
     }
 
     #[test]

@@ -79,9 +79,9 @@ impl Outages {
 
     /// The run ended at `end`: an outage that is not over lasted until then.
     pub fn finish(&mut self, end: u64) {
-        self.close();
         if let Some(open) = self.open.take() {
-            self.note(open.start, None, end, open.failed);
+            let until = open.answered.unwrap_or(end);
+            self.note(open.start, open.answered, until, open.failed);
         }
     }
 
