@@ -76,6 +76,9 @@ pub struct HttpArgs {
     /// A connection for each request
     #[arg(long)]
     no_keepalive: bool,
+    /// HTTP/2: agreed upon by TLS, or known beforehand without
+    #[arg(long)]
+    http2: bool,
     /// Take any certificate
     #[arg(short = 'k', long)]
     insecure: bool,
@@ -161,7 +164,7 @@ fn plan(args: &HttpArgs) -> Result<Plan> {
         headers.push((name.clone(), template(value)?));
     }
     let request = HttpRequest {
-        version: HttpVersion::Http1,
+        version: if args.http2 { HttpVersion::Http2 } else { HttpVersion::Http1 },
         method,
         headers,
         body,
@@ -176,6 +179,8 @@ fn plan(args: &HttpArgs) -> Result<Plan> {
             body: Body::Empty,
             method: "GET".into(),
             streaming: None,
+            // The probe's answers are small: one protocol is enough for it.
+            version: HttpVersion::Http1,
             ..request.clone()
         })
     });

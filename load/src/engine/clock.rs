@@ -194,6 +194,8 @@ impl Clock {
 
     /// Waits until `at`; not at all if that has passed.
     pub async fn sleep(&self, timer: &Rc<Timer>, at: u64) {
+        // Before the run its clock stands at zero: what is due at its start has to wait for it.
+        let at = at.max(1);
         if self.now() >= at {
             return;
         }
@@ -267,6 +269,20 @@ mod tests {
     use tokio::runtime::{Builder, LocalOptions};
 
     use super::*;
+
+    #[test]
+    fn nothing_happens_before_the_run_begins() {
+        let runtime =
+            Builder::new_current_thread().enable_io().build_local(LocalOptions::default()).unwrap();
+        runtime.block_on(async {
+            let started = std::time::Instant::now();
+            let clock = Rc::new(Clock::new(Epoch::after(Duration::from_millis(30))).unwrap());
+            let running = Rc::clone(&clock);
+            tokio::task::spawn_local(async move { running.run().await });
+            clock.sleep(&Rc::default(), 0).await;
+            assert!(started.elapsed() >= Duration::from_millis(30), "{:?}", started.elapsed());
+        });
+    }
 
     #[test]
     fn timers_fire_in_order_and_can_be_put_off() {

@@ -63,7 +63,7 @@ async fn work(mut user: User, number: u32) {
             consume_budget().await;
         }
         worker.at_work.set(worker.at_work.get() - 1);
-        user.connections.clear();
+        user.leave();
         if worker.is_over() {
             return;
         }

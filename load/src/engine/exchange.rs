@@ -1,6 +1,9 @@
 //! One attempt at a step: a connection, the request, the answer, what is expected of it.
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
+
+use bytes::Bytes;
+use http::Request;
 
 use super::{
     prepare::{Action, PreparedStep},
@@ -9,17 +12,22 @@ use super::{
 };
 use crate::{
     measure::{ErrorKind, Failure, Sample},
-    plan::HttpRequest,
+    plan::{Body, HttpRequest, HttpVersion, Scheme},
     protocol::{
         Answer,
         http1::{self, Connection, Parser},
+        http2,
     },
+    template::Template,
 };
 
 /// An idle connection that turns out to be closed after so long was closed for being idle, and
 /// the request is sent again on a fresh one. One that was in use a moment ago is the target's
 /// failure.
 const IDLE: u64 = 500_000_000;
+
+/// Arrivals that share a connection over HTTP/2 at most, if the server takes as many.
+const MOST_STREAMS: usize = 100;
 
 /// One attempt.
 pub(super) struct Attempt<'a> {
@@ -33,9 +41,12 @@ impl Attempt<'_> {
     pub async fn run(&mut self) -> Result<(), Failure> {
         let done = match &self.prepared.action {
             Action::None => Ok(()),
-            Action::Http { endpoint, request, wire, idempotent } => {
-                self.http(*endpoint, request, wire.as_deref(), *idempotent).await
-            }
+            Action::Http { endpoint, request, wire, idempotent } => match request.version {
+                HttpVersion::Http1 => {
+                    self.http1(*endpoint, request, wire.as_deref(), *idempotent).await
+                }
+                HttpVersion::Http2 => self.http2(*endpoint, request).await,
+            },
         };
         if done.is_err() {
             self.sample.end = self.user.worker.clock.now();
@@ -43,7 +54,7 @@ impl Attempt<'_> {
         done
     }
 
-    async fn http(
+    async fn http1(
         &mut self,
         endpoint: usize,
         request: &HttpRequest,
@@ -70,7 +81,13 @@ impl Attempt<'_> {
                     } else {
                         drop(connection);
                     }
-                    return self.judge(request, &parser, sink, sent);
+                    let status = parser.status();
+                    if !self.prepared.needs_answer {
+                        return self.judge(request, status, &[], sink, sent);
+                    }
+                    return http1::with_headers(parser.head_bytes(), |headers| {
+                        self.judge(request, status, headers, sink, sent)
+                    });
                 }
                 Err(broken) => {
                     let idle = reused.is_some_and(|last| sent.saturating_sub(last) >= IDLE);
@@ -146,12 +163,12 @@ impl Attempt<'_> {
     fn judge(
         &mut self,
         request: &HttpRequest,
-        parser: &Parser,
+        status: u16,
+        headers: &[(&str, &[u8])],
         mut sink: BodySink,
         sent: u64,
     ) -> Result<(), Failure> {
-        let (prepared, user) = (self.prepared, &mut *self.user);
-        let (status, due) = (parser.status(), self.sample.due);
+        let (prepared, user, due) = (self.prepared, &mut *self.user, self.sample.due);
         if let Some(events) = sink.finish() {
             user.worker.recorder.borrow_mut().streamed(prepared.id, due, events);
         }
@@ -166,26 +183,114 @@ impl Attempt<'_> {
             return Err(Failure::new(ErrorKind::Check, text));
         }
         let latency = Duration::from_nanos(self.sample.end.saturating_sub(sent));
-        http1::with_headers(parser.head_bytes(), |headers| {
-            let answer = Answer { status, headers, body: sink.body(), latency };
-            let mut failed = None;
-            for (number, check) in prepared.step.checks.iter().enumerate() {
-                let result = check.test(&answer, &mut user.vars);
-                let failure = result.as_ref().err().map(String::as_str);
-                user.worker.recorder.borrow_mut().checked(prepared.id, due, number, failure);
-                if let Err(text) = result {
-                    failed.get_or_insert(Failure::new(ErrorKind::Check, text));
-                }
+        let answer = Answer { status, headers, body: sink.kept(), latency };
+        let mut failed = None;
+        for (number, check) in prepared.step.checks.iter().enumerate() {
+            let result = check.test(&answer, &mut user.vars);
+            let failure = result.as_ref().err().map(String::as_str);
+            user.worker.recorder.borrow_mut().checked(prepared.id, due, number, failure);
+            if let Err(text) = result {
+                failed.get_or_insert(Failure::new(ErrorKind::Check, text));
             }
-            if let Some(failure) = failed {
-                return Err(failure);
+        }
+        if let Some(failure) = failed {
+            return Err(failure);
+        }
+        for extract in &prepared.step.extracts {
+            extract
+                .apply(&answer, &mut user.vars)
+                .map_err(|text| Failure::new(ErrorKind::Extract, text))?;
+        }
+        Ok(())
+    }
+
+    async fn http2(&mut self, endpoint: usize, request: &HttpRequest) -> Result<(), Failure> {
+        let (head, body) = self.http2_request(request)?;
+        let connection = self.http2_connection(endpoint).await?;
+        let worker = Rc::clone(&self.user.worker);
+        let now = || worker.clock.now();
+        let sent = now();
+        self.sample.first_sent.get_or_insert(sent);
+        self.sample.sent = Some(sent);
+        let limit = worker.prepared.plan.limits.body;
+        let mut sink = BodySink::new(self.prepared.needs_body.then_some(limit), request.streaming);
+        let reply = connection.exchange(head, body, &mut sink, now, BodySink::arrived).await;
+        let (written, read) = connection.take_moved();
+        self.sample.traffic.sent += written;
+        self.sample.traffic.received += read;
+        let reply = reply?;
+        self.sample.status = reply.status;
+        self.sample.first_byte = Some(reply.first_byte);
+        self.sample.end = reply.end;
+        let headers = reply.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        self.judge(request, reply.status, &headers.collect::<Vec<_>>(), sink, sent)
+    }
+
+    /// A request as HTTP/2 has it.
+    fn http2_request(&mut self, request: &HttpRequest) -> Result<(Request<()>, Bytes), Failure> {
+        let vars = &mut self.user.vars;
+        let mut render = |template: &Template| {
+            let mut out = Vec::new();
+            let rendered = template.render(&mut out, vars);
+            rendered.map_err(|e| Failure::new(ErrorKind::Template, e.to_string())).map(|()| out)
+        };
+        let path = render(&request.path)?;
+        let mut authority = http1::authority(request);
+        let mut headers = Vec::with_capacity(request.headers.len());
+        for (name, value) in &request.headers {
+            let value = render(value)?;
+            if name.eq_ignore_ascii_case("host") {
+                authority = String::from_utf8_lossy(&value).into_owned();
+            } else {
+                headers.push((name.to_ascii_lowercase(), value));
             }
-            for extract in &prepared.step.extracts {
-                extract
-                    .apply(&answer, &mut user.vars)
-                    .map_err(|text| Failure::new(ErrorKind::Extract, text))?;
+        }
+        let body = match &request.body {
+            Body::Empty => Bytes::new(),
+            Body::Bytes(bytes) => Bytes::copy_from_slice(bytes),
+            Body::Template(template) => render(template)?.into(),
+        };
+        let scheme = if request.scheme == Scheme::Http { "http" } else { "https" };
+        let head = http2::head(&request.method, scheme, &authority, &path, &headers)?;
+        Ok((head, body))
+    }
+
+    /// A connection over HTTP/2 with room for one more request.
+    async fn http2_connection(
+        &mut self,
+        endpoint: usize,
+    ) -> Result<Rc<http2::Connection>, Failure> {
+        let worker = Rc::clone(&self.user.worker);
+        let mut shared = None;
+        let (pool, most) = if self.user.shares_connections() {
+            (&mut **shared.insert(worker.multiplexed.lock().await), MOST_STREAMS)
+        } else {
+            (&mut self.user.multiplexed, 1)
+        };
+        pool.retain(|(_, connection)| !connection.is_closed());
+        let fit =
+            |entry: &&(usize, Rc<http2::Connection>)| entry.0 == endpoint && entry.1.has_room(most);
+        if let Some((_, connection)) = pool.iter().find(fit) {
+            self.sample.traffic.reused += 1;
+            return Ok(Rc::clone(connection));
+        }
+        let opened = match worker.prepared.endpoints[endpoint].connect().await {
+            Ok(stream) => http2::Connection::new(stream, &worker.connections).await,
+            Err(failure) => Err(failure),
+        };
+        match opened {
+            Ok(connection) => {
+                self.sample.traffic.opened += 1;
+                self.user.refused = 0;
+                let connection = Rc::new(connection);
+                pool.push((endpoint, Rc::clone(&connection)));
+                Ok(connection)
             }
-            Ok(())
-        })
+            Err(failure) => {
+                self.sample.traffic.refused += 1;
+                self.user.refused = self.user.refused.saturating_add(1);
+                Err(failure)
+            }
+        }
     }
 }

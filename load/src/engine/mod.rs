@@ -10,6 +10,7 @@ mod arrivals;
 mod clock;
 mod closed;
 mod exchange;
+mod gather;
 mod limits;
 mod prepare;
 mod progress;

@@ -79,7 +79,7 @@ pub enum Action {
         /// Number of the endpoint.
         endpoint: usize,
         /// As it was given.
-        request: HttpRequest,
+        request: Box<HttpRequest>,
         /// Its bytes, if they are the same each time.
         wire: Option<Arc<[u8]>>,
         /// It may be sent again on another connection when one that was idle turns out closed
@@ -156,7 +156,7 @@ fn prepare(
     let unsupported = |what| PrepareError::Unsupported { step: step.name.clone(), what };
     let action = match &step.request {
         Request::None => Action::None,
-        Request::Http(request) if request.version == HttpVersion::Http1 => Action::Http {
+        Request::Http(request) => Action::Http {
             endpoint: endpoints.number(request)?,
             wire: written_out(request)
                 .map_err(|source| PrepareError::Template { step: step.name.clone(), source })?,
@@ -164,9 +164,8 @@ fn prepare(
                 request.method.as_str(),
                 "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE"
             ),
-            request: HttpRequest::clone(request),
+            request: request.clone(),
         },
-        Request::Http(_) => return Err(unsupported("HTTP/2 is not spoken yet")),
         Request::Tcp(_) => return Err(unsupported("plain TCP is not spoken yet")),
     };
     let needs_body = step.checks.iter().any(crate::check::Check::needs_body)

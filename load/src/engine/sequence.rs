@@ -56,6 +56,7 @@ pub fn run(
             in_flight: Cell::new(0),
             at_work: Cell::new(0),
             connections: Rc::default(),
+            multiplexed: Default::default(),
         });
         let running = Rc::clone(&worker);
         spawn_local(async move { running.clock.run().await });

@@ -63,7 +63,7 @@ impl BodySink {
 
     /// The body, if it was kept.
     #[must_use]
-    pub fn body(&self) -> &[u8] {
+    pub fn kept(&self) -> &[u8] {
         self.kept.as_ref().map_or(&[], |(body, _)| body)
     }
 }
@@ -91,17 +91,19 @@ impl Events {
         }
     }
 
+    fn block_ended(&mut self) {
+        if std::mem::take(&mut self.has_data) {
+            self.event();
+        }
+    }
+
     /// Server-sent events: blocks of lines with an empty one after each. One that has data is an
     /// event, apart from the `[DONE]` with which inference servers end.
     fn take(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             match byte {
                 b'\r' => {}
-                b'\n' if self.line.is_empty() => {
-                    if std::mem::take(&mut self.has_data) {
-                        self.event();
-                    }
-                }
+                b'\n' if self.line.is_empty() => self.block_ended(),
                 b'\n' => {
                     let data = self.line.strip_prefix(b"data:");
                     self.has_data |= data.is_some_and(|data| data.trim_ascii() != b"[DONE]");
@@ -131,7 +133,7 @@ mod tests {
             }
             assert_eq!(sink.finish().unwrap().len(), 2, "in pieces of {size}");
             assert!(sink.overflowed());
-            assert_eq!(sink.body(), b": hello\n\nd");
+            assert_eq!(sink.kept(), b": hello\n\nd");
         }
     }
 
@@ -143,6 +145,6 @@ mod tests {
         sink.arrived(9);
         Sink::body(&mut sink, b"y");
         assert_eq!(sink.finish(), Some([7, 9].as_slice()));
-        assert!(!sink.overflowed() && sink.body().is_empty());
+        assert!(!sink.overflowed() && sink.kept().is_empty());
     }
 }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     measure::{ErrorKind, Failure, Sample},
     plan::{Flow, Think},
-    protocol::http1,
+    protocol::{http1, http2},
     schedule::nanos,
     template::Vars,
 };
@@ -32,6 +32,10 @@ pub struct User {
     pub vars: Vars,
     /// Its connections, each with the number of its endpoint.
     pub connections: Vec<(usize, http1::Connection)>,
+    /// Its connections over HTTP/2, unless it shares those of the worker.
+    pub multiplexed: Vec<(usize, Rc<http2::Connection>)>,
+    /// Connections are kept from one run of the flow to the next.
+    keeps_connections: bool,
     /// The bytes of requests that differ from time to time.
     pub scratch: (Vec<u8>, Vec<u8>),
     /// Fires when the answer has taken too long.
@@ -86,6 +90,8 @@ impl User {
             worker,
             vars,
             connections: Vec::new(),
+            multiplexed: Vec::new(),
+            keeps_connections: true,
             scratch: Default::default(),
             deadline: Rc::default(),
             pause: Rc::new(Timer::interruptible()),
@@ -111,6 +117,7 @@ impl User {
 
     /// Goes through `steps` of `flow`.
     pub async fn steps(&mut self, flow: &Flow, steps: &[PreparedStep], mut due: u64) -> Ended {
+        self.keeps_connections = flow.keep_connections;
         if !flow.keep_variables {
             self.vars.clear();
         }
@@ -140,9 +147,22 @@ impl User {
         }
         self.vars.iteration += 1;
         if !flow.keep_connections {
-            self.connections.clear();
+            self.leave();
         }
         ended
+    }
+
+    /// Closes its connections.
+    pub fn leave(&mut self) {
+        self.connections.clear();
+        self.multiplexed.clear();
+    }
+
+    /// Whether it uses connections over HTTP/2 together with others: arrivals do, as they would
+    /// behind one client; users have one each.
+    #[must_use]
+    pub fn shares_connections(&self) -> bool {
+        self.arrives && self.keeps_connections
     }
 
     async fn think(&mut self, think: Think) {

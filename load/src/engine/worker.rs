@@ -11,7 +11,7 @@ use std::{
 use hdrhistogram::Histogram;
 use tokio::{
     runtime::{Builder, LocalOptions},
-    sync::{mpsc, watch},
+    sync::{Mutex, mpsc, watch},
     task::spawn_local,
 };
 
@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     measure::{PhaseData, Phases, Recorder, Slice},
+    protocol::http2,
     schedule::{Rates, SECOND, Users, nanos},
     template::Shared,
 };
@@ -110,6 +111,9 @@ pub struct Worker {
     pub at_work: Cell<u32>,
     /// Connections that are open.
     pub connections: Rc<Cell<u64>>,
+    /// Connections that several arrivals use at once, each with the number of its endpoint; held
+    /// while one is opened, so that it is opened once.
+    pub multiplexed: Mutex<Vec<(usize, Rc<http2::Connection>)>>,
 }
 
 impl Worker {
@@ -144,6 +148,7 @@ pub fn run(assignment: Assignment, reports: &mpsc::UnboundedSender<Report>) -> i
             in_flight: Cell::new(0),
             at_work: Cell::new(0),
             connections: Rc::default(),
+            multiplexed: Mutex::default(),
         }))
     })?;
     runtime.block_on(serve(Rc::clone(&worker), stop, reports.clone(), drain));

@@ -2,6 +2,7 @@
 
 mod answer;
 pub mod http1;
+pub mod http2;
 pub mod net;
 mod tls;
 

@@ -192,6 +192,11 @@ impl Stream {
         }
     }
 
+    /// Says that nothing more will be written.
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+
     /// Whether there is something to read, or the other side has closed; if not, the task is woken
     /// when there is.
     pub fn has_input(&self, cx: &mut Context<'_>) -> bool {

@@ -94,7 +94,9 @@ fn a_stalled_server_cannot_hide_who_had_to_wait() {
         (0.99, summary.total.latency.p99_ms.unwrap()),
     ] {
         let truth = length * (1.0 - 1200.0 * (1.0 - quantile) / waited);
-        assert!((measured - truth).abs() < 120.0, "p{quantile}: {measured} ms, {truth} ms is true");
+        // What a busy machine adds comes on top; nothing can have taken less.
+        let bounds = truth - 30.0..truth + 500.0;
+        assert!(bounds.contains(&measured), "p{quantile}: {measured} ms, {truth} ms is true");
     }
     assert!(summary.total.latency.max_ms.unwrap() > length - 50.0);
 }
