@@ -1,7 +1,6 @@
 //! The command line: what was typed, apart from what it does.
 
 mod abort;
-mod finish;
 mod http;
 mod result;
 mod run;

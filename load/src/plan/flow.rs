@@ -75,7 +75,8 @@ impl Step {
 /// What to do when a step has failed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Retry {
-    /// Further attempts; each is counted as a request of its own.
+    /// Further attempts. The request counts once, with the time of all of them; attempts are
+    /// counted apart.
     pub attempts: u32,
     /// Before each of them.
     pub pause: Duration,
