@@ -112,13 +112,13 @@ pub(crate) fn regex_error(text: &str, error: &regex::Error) -> String {
 /// The value that an answer sets a cookie to (RFC 6265, section 4.1.1).
 fn cookie<'a>(answer: &Answer<'a>, name: &str) -> Option<&'a [u8]> {
     let set = answer.headers.iter().filter(|(header, _)| header.eq_ignore_ascii_case("set-cookie"));
-    let value = set.filter_map(|&(_, value)| {
+    let mut value = set.filter_map(|&(_, value)| {
         let pair = value.split(|b| *b == b';').next()?;
         let at = pair.iter().position(|b| *b == b'=')?;
         (pair[..at].trim_ascii() == name.as_bytes()).then(|| pair[at + 1..].trim_ascii())
     });
     // Of a cookie that is set twice, browsers keep the last.
-    value.last()
+    value.next_back()
 }
 
 impl Extract {

@@ -38,11 +38,11 @@ pub enum DriverError {
         /// Which fault.
         fault: String,
         /// Why.
-        cause: ClientError,
+        cause: Box<ClientError>,
     },
     /// No event loop for the client.
     #[error(transparent)]
-    Client(#[from] ClientError),
+    Client(#[from] Box<ClientError>),
 }
 
 /// Faults that are about to be driven: the daemon was asked and would inject each of them.
@@ -112,11 +112,12 @@ impl Driver {
         phases: Vec<PhasePlan>,
     ) -> Result<Self, DriverError> {
         if !faults.is_empty() {
-            let client = Client::new(socket)?;
+            let client = Client::new(socket).map_err(Box::new)?;
             for fault in &faults {
-                client
-                    .plan(&fault.request)
-                    .map_err(|cause| DriverError::Refused { fault: fault.text.clone(), cause })?;
+                client.plan(&fault.request).map_err(|cause| DriverError::Refused {
+                    fault: fault.text.clone(),
+                    cause: Box::new(cause),
+                })?;
             }
         }
         Ok(Self { socket: socket.to_owned(), faults, phases })

@@ -48,7 +48,7 @@ mod tests {
         };
         let outage = |start_s, end_s| Outage { start_s, end_s, failed: 1 };
         let close = |found: Option<f64>, expected: f64| {
-            assert!((found.unwrap() - expected).abs() < 1e-9, "{found:?}")
+            assert!((found.unwrap() - expected).abs() < 1e-9, "{found:?}");
         };
         close(settled("latency", vec![]), 0.0);
         close(settled("latency", vec![outage(21.0, Some(22.0))]), 0.0);

@@ -142,9 +142,9 @@ fn hole(text: &str, scope: &mut Scope, default: Option<Filter>) -> Result<Hole, 
         if let Some(filter) = filter {
             filter.apply(&mut bytes, 0);
         }
-        return no_arguments(path, arguments).map(|()| Hole::Constant(bytes));
+        return no_arguments(path, arguments.as_deref()).map(|()| Hole::Constant(bytes));
     }
-    Ok(Hole::Value(value(path, arguments, scope)?, filter))
+    Ok(Hole::Value(value(path, arguments.as_deref(), scope)?, filter))
 }
 
 fn filter(name: &str) -> Result<Filter, String> {
@@ -155,7 +155,7 @@ fn filter(name: &str) -> Result<Filter, String> {
     })
 }
 
-fn value(path: &str, arguments: Option<Vec<&str>>, scope: &mut Scope) -> Result<Value, String> {
+fn value(path: &str, arguments: Option<&[&str]>, scope: &mut Scope) -> Result<Value, String> {
     let Some((head, tail)) = path.split_once('.') else {
         no_arguments(path, arguments)?;
         return Ok(match path {
@@ -176,7 +176,7 @@ fn value(path: &str, arguments: Option<Vec<&str>>, scope: &mut Scope) -> Result<
             }
         }
         "counter" => {
-            let start = match arguments.unwrap_or_default().as_slice() {
+            let start = match arguments.unwrap_or_default() {
                 [] => None,
                 [start] => Some(whole(path, start)?),
                 _ => return Err(format!("`{path}` takes one argument, its first number")),
@@ -211,14 +211,14 @@ fn column(head: &str, tail: &str, scope: &Scope) -> Result<Value, String> {
     }
 }
 
-fn random(what: &str, arguments: Vec<&str>) -> Result<Value, String> {
+fn random(what: &str, arguments: &[&str]) -> Result<Value, String> {
     let path = format!("random.{what}");
-    let length = || match arguments.as_slice() {
+    let length = || match arguments {
         [text] => length(&path, text),
         _ => Err(format!("`{path}` takes one argument, its length: {path}(16)")),
     };
     match what {
-        "int" => match arguments.as_slice() {
+        "int" => match arguments {
             [low, high] => {
                 let (low, high) = (integer(&path, low)?, integer(&path, high)?);
                 if low > high {
@@ -251,7 +251,7 @@ fn unknown(path: &str, known: &[&str]) -> String {
     format!("there is no `{path}`{}", words::instead(path, known))
 }
 
-fn no_arguments(path: &str, arguments: Option<Vec<&str>>) -> Result<(), String> {
+fn no_arguments(path: &str, arguments: Option<&[&str]>) -> Result<(), String> {
     match arguments {
         None => Ok(()),
         Some(_) => Err(format!("`{path}` takes no arguments")),

@@ -19,7 +19,8 @@
 //! | `{{env.NAME}}` | a variable of the environment, read when the scenario is |
 //!
 //! A filter may follow: `{{name | json}}` escapes for the inside of a JSON
-//! string, `{{name | url}}` percent-XX
+//! string, `{{name | url}}` percent-encodes, `{{name | base64}}` encodes, `{{name | raw}}` does
+//! nothing, also where a JSON or form body would do something by itself.
 //! `{{"{{"}}` stands for two braces. Random values follow from the seed of the
 //! run and the number of the user.
 

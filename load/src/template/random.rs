@@ -59,7 +59,7 @@ impl Draws {
             let mut bits = self.bits();
             // Four draws of 16 bits each: a character is off from even by less than 0.1 %.
             for _ in 0..left.min(4) {
-                out.push(ALPHANUMERIC[((bits & 0xffff) * 62 >> 16) as usize]);
+                out.push(ALPHANUMERIC[(((bits & 0xffff) * 62) >> 16) as usize]);
                 bits >>= 16;
             }
             left -= left.min(4);

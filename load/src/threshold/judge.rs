@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn lost_writes_count_unless_a_threshold_says_how_many_may() {
         let lost = |s: &mut Summary| {
-            s.ledger = Some(Ledger { acknowledged: 10, lost: 1, ..Default::default() })
+            s.ledger = Some(Ledger { acknowledged: 10, lost: 1, ..Default::default() });
         };
         assert_eq!(code(&[], lost), 99);
         assert_eq!(code(&["lost_writes < 2"], lost), 0);
