@@ -24,7 +24,7 @@ use faultd_api::{
 use crate::{
     engine::plan::{Plan, PlanError, Rail},
     fault::{FaultKind, Meets, PlanCx},
-    host::process,
+    host::{memory, process},
 };
 pub use object::NAME as PROGRAM;
 
@@ -46,7 +46,10 @@ impl Syscall {
     /// When no thread can be started.
     pub fn start() -> std::io::Result<Self> {
         let probe = std::thread::Builder::new().name("syscall-probe".to_owned());
-        probe.spawn(|| drop(ladder::statuses()))?;
+        probe.spawn(|| {
+            drop(ladder::statuses());
+            memory::give_back();
+        })?;
         Ok(Self { table: Arc::default() })
     }
 }
