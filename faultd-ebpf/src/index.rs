@@ -174,10 +174,13 @@ fn by_socket(skb: *mut __sk_buff, config: &Config, walk: &mut Walk) {
     }
     if config.dimensions & DIM_UID != 0 {
         // SAFETY: the context of the running program.
-        walk.uid = unsafe { bpf_get_socket_uid(skb) };
-        if walk.uid != NO_UID && is_set(FilterBit::of(FILTER_USER, [u64::from(walk.uid), 0])) {
+        let uid = unsafe { bpf_get_socket_uid(skb) };
+        walk.uid = uid;
+        if uid != NO_UID && is_set(FilterBit::of(FILTER_USER, [u64::from(uid), 0])) {
+            // Keys are from the stack: before 6.2 the verifier takes no other memory of the
+            // caller's for them (`map_key_value_types`, kernel/bpf/verifier.c).
             // SAFETY: one word, copied at once.
-            let head = unsafe { UID_HEADS.get(&walk.uid) }.copied().unwrap_or(Head::EMPTY);
+            let head = unsafe { UID_HEADS.get(&uid) }.copied().unwrap_or(Head::EMPTY);
             follow(walk, head, 0, 0);
         }
     }
