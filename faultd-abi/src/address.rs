@@ -87,13 +87,19 @@ impl Prefix {
         Self { address: Address { words }, mask }
     }
 
-    /// Whether `address` is inside, without a branch.
+    /// Whether `address` is inside.
     #[inline(always)]
     #[must_use]
     pub const fn contains(&self, address: &Address) -> bool {
+        self.difference(address) == 0
+    }
+
+    /// 0 if `address` is inside.
+    #[inline(always)]
+    #[must_use]
+    pub const fn difference(&self, address: &Address) -> u64 {
         ((address.words[0] & self.mask.words[0]) ^ self.address.words[0])
             | ((address.words[1] & self.mask.words[1]) ^ self.address.words[1])
-            == 0
     }
 }
 

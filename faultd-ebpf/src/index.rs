@@ -19,7 +19,7 @@ use faultd_abi::{
 use crate::{
     action,
     maps::{
-        CGROUP_HEADS, CLASS_HEADS, FILTER, INTERFACE_HEADS, NODES, PID_CLASS, PORT_HEADS,
+        CGROUP_HEADS, CLASS_HEADS, CONFIG, FILTER, INTERFACE_HEADS, NODES, PID_CLASS, PORT_HEADS,
         PREFIX_ENTRIES, PREFIX_TRIE, RULES, SOCK_TAG, UID_HEADS,
     },
     matching::matches,
@@ -41,7 +41,26 @@ const CGROUP_LEVELS: u32 = u32::BITS;
 
 /// Tries all rules that may concern the packet.
 #[inline(always)]
-pub fn look_up(skb: *mut __sk_buff, config: &Config, walk: &mut Walk) {
+pub fn look_up(skb: *mut __sk_buff, walk: &mut Walk) {
+    faultd_look_up(skb, walk);
+}
+
+/// A global function (see [`crate::sets`]): the verifier looks at it once, not once for each way
+/// in which a packet can have been parsed.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn faultd_look_up(skb: *mut __sk_buff, walk: *mut Walk) -> u32 {
+    let Some(config) = CONFIG.get(0) else { return 0 };
+    if walk.is_null() {
+        return 0;
+    }
+    // SAFETY: not null, and the caller's own.
+    try_all(skb, config, unsafe { &mut *walk });
+    0
+}
+
+#[inline(always)]
+fn try_all(skb: *mut __sk_buff, config: &Config, walk: &mut Walk) {
     let dimensions = config.dimensions;
     if dimensions & SOCKET_DIMENSIONS != 0 {
         by_socket(skb, config, walk);
@@ -84,28 +103,42 @@ fn by_remote(config: &Config, walk: &mut Walk) {
     const ARRIVING: u8 = HOOK_TC_INGRESS | HOOK_CG_INGRESS;
     let hooks = walk.packet.hooks;
     if hooks & ARRIVING != hooks {
-        by_address(config, walk, walk.packet.destination, 0);
+        by_address(walk, walk.packet.destination, 0);
     }
     if hooks & ARRIVING == 0 {
         return;
     }
     let on_loopback = hooks & HOOK_TC_EGRESS != 0;
     if !on_loopback {
-        by_address(config, walk, walk.packet.source, 0);
+        by_address(walk, walk.packet.source, 0);
     } else if config.flags & REMOTE_INGRESS_VIEW != 0 {
-        by_address(config, walk, walk.packet.source, 1);
+        by_address(walk, walk.packet.source, 1);
     }
 }
 
 #[inline(always)]
-fn by_address(config: &Config, walk: &mut Walk, address: Address, second: u32) {
+fn by_address(walk: &mut Walk, address: Address, second: u32) {
+    faultd_by_address(walk, address.words[0], address.words[1], second);
+}
+
+/// A global function (see [`crate::sets`]): it is called from three places.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn faultd_by_address(walk: *mut Walk, high: u64, low: u64, second: u32) -> u32 {
+    let Some(config) = CONFIG.get(0) else { return 0 };
+    if walk.is_null() {
+        return 0;
+    }
+    let address = Address { words: [high, low] };
     if !may_be_covered(config.filter_lengths, &address) {
-        return;
+        return 0;
     }
-    let Some(entry) = PREFIX_TRIE.get(Key::new(128, address)) else { return };
+    let Some(entry) = PREFIX_TRIE.get(Key::new(128, address)) else { return 0 };
     if let Some(entry) = PREFIX_ENTRIES.get(*entry) {
-        follow(walk, entry.head, entry.parent, second);
+        // SAFETY: not null, and the caller's own.
+        follow(unsafe { &mut *walk }, entry.head, entry.parent, second);
     }
+    0
 }
 
 /// Whether there may be a prefix that covers an address.
@@ -141,10 +174,13 @@ fn by_socket(skb: *mut __sk_buff, config: &Config, walk: &mut Walk) {
     }
     if config.dimensions & DIM_UID != 0 {
         // SAFETY: the context of the running program.
-        walk.uid = unsafe { bpf_get_socket_uid(skb) };
-        if walk.uid != NO_UID && is_set(FilterBit::of(FILTER_USER, [u64::from(walk.uid), 0])) {
+        let uid = unsafe { bpf_get_socket_uid(skb) };
+        walk.uid = uid;
+        if uid != NO_UID && is_set(FilterBit::of(FILTER_USER, [u64::from(uid), 0])) {
+            // Keys are from the stack: before 6.2 the verifier takes no other memory of the
+            // caller's for them (`map_key_value_types`, kernel/bpf/verifier.c).
             // SAFETY: one word, copied at once.
-            let head = unsafe { UID_HEADS.get(&walk.uid) }.copied().unwrap_or(Head::EMPTY);
+            let head = unsafe { UID_HEADS.get(&uid) }.copied().unwrap_or(Head::EMPTY);
             follow(walk, head, 0, 0);
         }
     }

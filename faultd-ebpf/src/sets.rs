@@ -6,6 +6,8 @@
 //! made the programs exceed the verifier's limit of a million instructions.
 //! (https://docs.kernel.org/bpf/verifier.html, Documentation/bpf/btf.rst.)
 
+use core::arch::asm;
+
 use faultd_abi::{
     Address, PortRange, Ports, Prefix, RULE_INTERFACES, RULE_PORT_RANGES, RULE_PREFIXES, Rule,
 };
@@ -94,13 +96,35 @@ fn both(set: &[PortRange; RULE_PORT_RANGES], count: u8, source: u32, destination
         if i >= usize::from(count) {
             break;
         }
-        let (first, last) = (u32::from(range.first), u32::from(range.last));
-        // Below `first` the difference wraps around and is large.
-        let span = last - first;
-        hit |= u32::from(source.wrapping_sub(first) <= span)
-            | u32::from(destination.wrapping_sub(first) <= span) << 1;
+        hit |= holds(range, source) | holds(range, destination) << 1;
     }
     hit
+}
+
+/// 1 if the range holds the port, else 0.
+#[inline(always)]
+fn holds(range: &PortRange, port: u32) -> u32 {
+    let outside = u64::from(port).wrapping_sub(u64::from(range.first))
+        | u64::from(range.last).wrapping_sub(u64::from(port));
+    // The sign of what must not be negative.
+    (opaque(outside) >> 63) as u32 ^ 1
+}
+
+/// 1 if the prefix holds the address, else 0.
+#[inline(always)]
+fn covers(prefix: &Prefix, address: &Address) -> u32 {
+    let difference = opaque(prefix.difference(address));
+    // The sign of either the number or its negative, unless it is 0.
+    ((difference | difference.wrapping_neg()) >> 63) as u32 ^ 1
+}
+
+/// Keeps the compiler from turning arithmetic back into a comparison, which is
+/// a branch on this machine.
+#[inline(always)]
+fn opaque(mut value: u64) -> u64 {
+    // SAFETY: copies a register onto itself.
+    unsafe { asm!("{0} = {0}", inout(reg) value, options(pure, nomem, nostack, preserves_flags)) };
+    value
 }
 
 #[inline(always)]
@@ -115,7 +139,7 @@ fn inside(
         if i >= usize::from(count) {
             break;
         }
-        hit |= u32::from(prefix.contains(source)) | u32::from(prefix.contains(destination)) << 1;
+        hit |= covers(prefix, source) | covers(prefix, destination) << 1;
     }
     hit
 }

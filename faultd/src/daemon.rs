@@ -28,7 +28,7 @@ use crate::{
         journal::{Journal, ReplayReport},
         state_dir::StateDir,
     },
-    fault,
+    fault::{self, Preparation},
     host::{cgroup, probe},
     leftovers,
 };
@@ -51,7 +51,7 @@ pub struct Paths {
 ///
 /// # Errors
 /// What keeps it from starting; once it listens, it does not fail.
-pub fn run(paths: &Paths) -> anyhow::Result<()> {
+pub fn run(paths: &Paths, preparation: Preparation) -> anyhow::Result<()> {
     let config = Config::load(paths.config.as_deref())?;
     for name in config.unknown_names() {
         tracing::debug!("{name} of the policy does not exist on this host and matches nobody");
@@ -75,7 +75,7 @@ pub fn run(paths: &Paths) -> anyhow::Result<()> {
         .enable_all()
         .thread_keep_alive(PLANNER_KEEP_ALIVE)
         .build()?;
-    let done = runtime.block_on(serve(&config, &state_dir, listener, journal, audit));
+    let done = runtime.block_on(serve(&config, preparation, &state_dir, listener, journal, audit));
     // A plan may still wait for a name server; nobody waits for the plan.
     runtime.shutdown_background();
     probe::settle();
@@ -84,6 +84,7 @@ pub fn run(paths: &Paths) -> anyhow::Result<()> {
 
 async fn serve(
     config: &Config,
+    preparation: Preparation,
     state_dir: &StateDir,
     mut listener: Listener,
     journal: Journal,
@@ -94,7 +95,7 @@ async fn serve(
     let mut hangup = signal(SignalKind::hangup())?;
     let mut guardian = Keeper::start(state_dir.path().to_owned(), journal.clone())
         .context("starting the guardian")?;
-    let catalogue = fault::registry(config, &journal).context("loading the data plane")?;
+    let catalogue = fault::registry(&journal, preparation).context("preparing the faults")?;
     let engine = Engine::start(Parts {
         kinds: catalogue.kinds,
         features: catalogue.features,

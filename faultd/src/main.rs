@@ -9,7 +9,7 @@ use faultd::{
     commands, config,
     daemon::{self, Paths},
     engine::{guardian, state_dir},
-    fault::process::charge,
+    fault::{Preparation, process::charge},
     logging::{self, LogFormat},
 };
 
@@ -34,6 +34,9 @@ struct Args {
     /// How log lines look, on standard error
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     log_format: LogFormat,
+    /// Load programs and try backends when a fault needs them, not at the start
+    #[arg(long)]
+    lazy: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -75,8 +78,10 @@ fn main() -> ExitCode {
     let result = match args.command {
         None => {
             logging::start(args.log_format);
-            let Args { socket, state_dir, config, .. } = args;
-            daemon::run(&Paths { socket, state_dir, config }).map(|()| ExitCode::SUCCESS)
+            let Args { socket, state_dir, config, lazy, .. } = args;
+            let preparation = if lazy { Preparation::Lazy } else { Preparation::AtOnce };
+            daemon::run(&Paths { socket, state_dir, config }, preparation)
+                .map(|()| ExitCode::SUCCESS)
         }
         Some(Command::Recover { state_dir }) => commands::recover(&state_dir),
         Some(Command::CheckConfig { config }) => commands::check_config(&config),

@@ -43,6 +43,11 @@ pub use victim::Victim;
 pub use wait::{eventually, slow, slowly, stretched};
 pub use world::World;
 
+/// Whether this is the VM tier.
+pub fn in_a_guest() -> bool {
+    std::env::var("FAULTD_TEST_TIER").is_ok_and(|tier| tier == "vm")
+}
+
 /// Ends the test here and says why; the runner counts these lines, and CI
 /// counts them as failures.
 #[macro_export]
@@ -59,7 +64,7 @@ macro_rules! skip {
 macro_rules! vm_only {
     ($($reason:tt)*) => {{
         let reason = format!($($reason)*);
-        if std::env::var("FAULTD_TEST_TIER").is_ok_and(|tier| tier == "vm") {
+        if $crate::in_a_guest() {
             panic!("the VM tier has to run this: {reason}");
         }
         eprintln!("LEFT TO THE VM TIER: {reason}");

@@ -41,6 +41,6 @@ fn is_dropped(skb: *mut __sk_buff) -> bool {
     if !quick::parse::<BARE>(skb, &mut walk.packet) && !parse(skb, &mut walk.packet) {
         return false;
     }
-    look_up(skb, config, &mut walk);
+    look_up(skb, &mut walk);
     walk.verdict.drop != 0
 }

@@ -70,7 +70,7 @@ fn classify(ctx: &TcContext, hooks: u8) -> i32 {
     if !quickly && !parse(skb, &mut walk.packet) {
         return TC_ACT_UNSPEC;
     }
-    look_up(skb, config, &mut walk);
+    look_up(skb, &mut walk);
     if walk.verdict.touched == 0 {
         return TC_ACT_UNSPEC;
     }

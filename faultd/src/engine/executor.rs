@@ -4,7 +4,7 @@
 //! the API nor the async runtime.
 
 use std::{
-    io,
+    io, mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread,
@@ -25,6 +25,7 @@ use super::{
     reserve::Reserve,
     table::{Entry, Seq, nanos, reason_name},
 };
+use crate::host::memory;
 
 /// What the executor is asked to do.
 pub(super) enum Job {
@@ -51,7 +52,7 @@ pub(super) fn start(shared: Arc<Shared>) -> io::Result<()> {
     let alarm = Alarm::new()?;
     let reserve = Reserve::new()?;
     let body = move || {
-        let run = || Executor { shared: &shared, token: Exclusive::new(), reserve }.run(&alarm);
+        let run = || Executor::new(&shared, reserve).run(&alarm);
         match catch_unwind(AssertUnwindSafe(run)) {
             Ok(Ok(())) => {}
             // Without an executor nothing would ever be taken back. The
@@ -73,9 +74,15 @@ struct Executor<'a> {
     shared: &'a Arc<Shared>,
     token: Exclusive,
     reserve: Reserve,
+    /// Whether a fault has ended since the last rest.
+    has_ended_one: bool,
 }
 
-impl Executor<'_> {
+impl<'a> Executor<'a> {
+    fn new(shared: &'a Arc<Shared>, reserve: Reserve) -> Self {
+        Self { shared, token: Exclusive::new(), reserve, has_ended_one: false }
+    }
+
     fn run(mut self, alarm: &Alarm) -> io::Result<()> {
         loop {
             self.end_due();
@@ -90,6 +97,9 @@ impl Executor<'_> {
                 Some(job) => self.execute(job),
                 None => {
                     let deadline = self.shared.table().next_deadline();
+                    if deadline.is_none() && mem::take(&mut self.has_ended_one) {
+                        memory::give_back();
+                    }
                     alarm.sleep(&self.shared.queue, deadline)?;
                 }
             }
@@ -190,6 +200,7 @@ impl Executor<'_> {
     /// Takes a fault back; `None` when it is not active (any more).
     fn end(&mut self, seq: Seq, reason: EndReason, actor: &Actor) -> Option<Fault> {
         let live = self.shared.table().reverting(seq)?;
+        self.has_ended_one = true;
         self.reserve.ensure();
         let Reverted { seen, ended, errors } = live.revert(&mut self.token);
         let error = (!errors.is_empty()).then(|| errors.join("; "));

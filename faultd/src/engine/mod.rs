@@ -44,7 +44,10 @@ use tokio::sync::{Semaphore, broadcast, oneshot};
 pub use error::EngineError;
 pub use table::Totals;
 
-use crate::fault::{Caller, FaultKind, PlanCx, Protected};
+use crate::{
+    fault::{Caller, FaultKind, PlanCx, Protected},
+    host::memory,
+};
 use audit::{Actor, Audit};
 use executor::Job;
 use journal::Journal;
@@ -317,14 +320,16 @@ impl Engine {
             .map(|u| u.release().to_string_lossy().into_owned())
             .unwrap_or_default();
         let kinds = self.0.kinds.iter();
-        Capabilities {
+        let capabilities = Capabilities {
             kernel,
             kinds: kinds
                 .map(|k| KindCapability { kind: k.kind(), backends: k.backends() })
                 .collect(),
             features: (self.0.features)(),
             left_behind: (self.0.left_behind)(),
-        }
+        };
+        memory::give_back();
+        capabilities
     }
 
     /// What happened lately, and a receiver of what comes next, without a gap.

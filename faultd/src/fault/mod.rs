@@ -11,7 +11,6 @@ use std::sync::Arc;
 use faultd_api::{BackendStatus, FaultRequest, Invalid, Kind, Params, Target};
 
 use crate::{
-    config::Config,
     engine::{
         journal::Journal,
         plan::{Plan, PlanError},
@@ -104,14 +103,27 @@ pub struct Catalogue {
     pub features: Box<dyn Fn() -> Vec<BackendStatus> + Send + Sync>,
 }
 
+/// When what takes a moment is done: the kernel's verifier reads programs, backends are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preparation {
+    /// In the background, right after the start.
+    AtOnce,
+    /// When something needs it.
+    Lazy,
+}
+
 /// Puts the catalogue together: one line for each kind.
 ///
 /// # Errors
 /// When something that every fault needs cannot be had.
-pub fn registry(_config: &Config, journal: &Journal) -> anyhow::Result<Catalogue> {
+pub fn registry(journal: &Journal, preparation: Preparation) -> anyhow::Result<Catalogue> {
     let log = tracing::enabled!(target: net::LOG_TARGET, tracing::Level::DEBUG);
-    let net = Net::start(journal, LoadOptions { log, ..LoadOptions::default() })?;
-    probe::warm_up();
+    let net = Net::new(journal, LoadOptions { log, ..LoadOptions::default() })?;
+    if preparation == Preparation::AtOnce {
+        net.warm_up()?;
+        probe::warm_up();
+        syscall::warm_up()?;
+    }
     let kinds: Vec<Box<dyn FaultKind>> = vec![
         Box::new(net::Latency::new(Arc::clone(&net))),
         Box::new(net::Loss::new(Arc::clone(&net))),
@@ -119,7 +131,7 @@ pub fn registry(_config: &Config, journal: &Journal) -> anyhow::Result<Catalogue
         Box::new(process::Kill),
         Box::new(process::Pause::default()),
         Box::new(process::Oom::default()),
-        Box::new(syscall::Syscall::start()?),
+        Box::new(syscall::Syscall::default()),
     ];
     Ok(Catalogue { kinds, features: Box::new(probe::features) })
 }

@@ -9,6 +9,7 @@
 pub mod bpf;
 pub mod cgroup;
 pub mod links;
+pub mod memory;
 pub mod netlink;
 pub mod netns;
 pub mod probe;

@@ -3,7 +3,9 @@
 
 use std::{
     collections::HashMap,
+    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
 };
 
 use super::{
@@ -12,8 +14,12 @@ use super::{
     qdisc::Qdiscs,
 };
 use crate::{
+    chain::chain,
     engine::journal::Journal,
-    host::netns::{Netns, NetnsError},
+    host::{
+        memory,
+        netns::{Netns, NetnsError},
+    },
 };
 
 /// Bound on the memory for held packets: half a second of 4 Gbit/s.
@@ -35,25 +41,38 @@ pub enum NetError {
 
 /// The network family: every namespace that has rules, and the daemon's own.
 pub struct Net {
-    own: Arc<Space>,
-    others: Mutex<HashMap<u64, Arc<Space>>>,
+    own: Netns,
+    spaces: Mutex<HashMap<u64, Arc<Space>>>,
     journal: Journal,
     options: LoadOptions,
 }
 
 impl Net {
-    /// Loads the programs for the daemon's own namespace. Attaches nothing.
+    /// Loads nothing yet: see [`Net::warm_up`].
     ///
     /// # Errors
-    /// When the kernel refuses the programs.
-    pub fn start(journal: &Journal, options: LoadOptions) -> Result<Arc<Self>, NetError> {
-        let own = Space::load(Netns::current()?, journal, options)?;
-        Ok(Arc::new(Self { own, others: Mutex::default(), journal: journal.clone(), options }))
+    /// When the daemon's own namespace cannot be told.
+    pub fn new(journal: &Journal, options: LoadOptions) -> Result<Arc<Self>, NetError> {
+        let own = Netns::current()?;
+        Ok(Arc::new(Self { own, spaces: Mutex::default(), journal: journal.clone(), options }))
     }
 
-    /// The daemon's own namespace.
-    pub fn own(&self) -> &Arc<Space> {
-        &self.own
+    /// Loads the programs for the daemon's own namespace, in the background, so that the first
+    /// fault need not wait for the kernel's verifier. Attaches nothing.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn warm_up(self: &Arc<Self>) -> io::Result<()> {
+        let net = Arc::clone(self);
+        let load = move || {
+            // The first fault tries again, and its caller is told.
+            if let Err(error) = net.space(&net.own) {
+                tracing::warn!("loading the network programs: {}", chain(&error));
+            }
+            memory::give_back();
+        };
+        thread::Builder::new().name("net-load".to_owned()).spawn(load)?;
+        Ok(())
     }
 
     /// The shared parts of a namespace, loaded if this is its first rule.
@@ -61,21 +80,21 @@ impl Net {
     /// # Errors
     /// When the kernel refuses the programs.
     pub fn space(&self, netns: &Netns) -> Result<Arc<Space>, NetError> {
-        if netns.ino() == self.own.netns.ino() {
-            return Ok(Arc::clone(&self.own));
-        }
-        let mut others = lock(&self.others);
-        if let Some(space) = others.get(&netns.ino()) {
+        let mut spaces = lock(&self.spaces);
+        if let Some(space) = spaces.get(&netns.ino()) {
             return Ok(Arc::clone(space));
         }
         let space = Space::load(netns.clone(), &self.journal, self.options)?;
-        others.insert(netns.ino(), Arc::clone(&space));
+        spaces.insert(netns.ino(), Arc::clone(&space));
         Ok(space)
     }
 
-    /// Forgets a namespace that has no rules any more.
+    /// Forgets a namespace that has no rules any more; the daemon's own stays loaded.
     pub fn tidy(&self, netns: &Netns) {
-        lock(&self.others).retain(|ino, space| *ino != netns.ino() || space.plane.rule_count() > 0);
+        if netns.ino() == self.own.ino() {
+            return;
+        }
+        lock(&self.spaces).retain(|ino, space| *ino != netns.ino() || space.plane.rule_count() > 0);
     }
 }
 

@@ -24,7 +24,7 @@ use faultd_api::{
 use crate::{
     engine::plan::{Plan, PlanError, Rail},
     fault::{FaultKind, Meets, PlanCx},
-    host::process,
+    host::{memory, process},
 };
 pub use object::NAME as PROGRAM;
 
@@ -34,21 +34,22 @@ use step::RuleStep;
 use table::{RuleSpec, Table};
 
 /// The kind `syscall`.
+#[derive(Default)]
 pub struct Syscall {
     table: Arc<Table>,
 }
 
-impl Syscall {
-    /// The kind, and a thread that tries the backends, so that the first question
-    /// need not wait for that.
-    ///
-    /// # Errors
-    /// When no thread can be started.
-    pub fn start() -> std::io::Result<Self> {
-        let probe = std::thread::Builder::new().name("syscall-probe".to_owned());
-        probe.spawn(|| drop(ladder::statuses()))?;
-        Ok(Self { table: Arc::default() })
-    }
+/// Tries the backends in the background, so that the first question need not wait for that.
+///
+/// # Errors
+/// When no thread can be started.
+pub fn warm_up() -> std::io::Result<()> {
+    let probe = std::thread::Builder::new().name("syscall-probe".to_owned());
+    probe.spawn(|| {
+        drop(ladder::statuses());
+        memory::give_back();
+    })?;
+    Ok(())
 }
 
 impl FaultKind for Syscall {

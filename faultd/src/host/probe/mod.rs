@@ -28,6 +28,8 @@ use std::{
 use answer::Answer;
 use faultd_api::{BackendStatus, Support};
 
+use super::memory;
+
 /// Something that backends build on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Feature {
@@ -190,7 +192,12 @@ static WARMING: Mutex<Option<JoinHandle<()>>> = Mutex::new(None);
 pub fn warm_up() {
     let thread = thread::Builder::new().name("probe".into());
     // Without a thread the first who asks waits; nothing else changes.
-    let asking = thread.spawn(|| drop(features())).ok();
+    let asking = thread
+        .spawn(|| {
+            drop(features());
+            memory::give_back();
+        })
+        .ok();
     *WARMING.lock().unwrap_or_else(PoisonError::into_inner) = asking;
 }
 
