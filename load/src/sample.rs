@@ -1,6 +1,8 @@
 //! A result for tests: a minute at 100/s, with half a second of latency in its middle, a short
 //! outage, and names that try to break out of where they stand.
 
+use std::sync::LazyLock;
+
 use hdrhistogram::Histogram;
 
 use crate::summary::{
@@ -132,8 +134,13 @@ fn probe() -> Probe {
     Probe { name: "probe".into(), rate: 50.0, fresh: stream.clone(), pooled: stream }
 }
 
-/// The whole result.
+/// The whole result. Its histograms take a while to fill, so that is done once.
 pub fn summary() -> Summary {
+    static ONCE: LazyLock<Summary> = LazyLock::new(made);
+    ONCE.clone()
+}
+
+fn made() -> Summary {
     Summary {
         version: VERSION,
         tool: "faultload 0.1.0".into(),

@@ -70,8 +70,8 @@ fn write(out: &mut String, scenario: &Scenario) -> std::fmt::Result {
     writeln!(out, "\nphases")?;
     for phase in &scenario.phases {
         let kind = figures::phase_kind(phase.kind);
-        let kind = if kind == phase.name { String::new() } else { format!("({kind})") };
-        writeln!(out, "  {:>8} – {:<8} {} {kind}", time(phase.start), time(phase.end), phase.name)?;
+        let kind = if kind == phase.name { String::new() } else { format!(" ({kind})") };
+        writeln!(out, "  {:>8} – {:<8} {}{kind}", time(phase.start), time(phase.end), phase.name)?;
     }
     writeln!(out, "\nflows")?;
     for flow in plan.setup.iter().chain(&plan.flows).chain(&plan.teardown) {

@@ -3,6 +3,8 @@
 //!
 //! Machines that run tests are busy: bounds on time are wide, or relative to the server's log.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test like its own lines do")]
+
 mod answers;
 mod outage;
 mod pacing;
