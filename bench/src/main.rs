@@ -1,4 +1,4 @@
-//! `cargo xtask bench net`: the figures that the project promises, measured by
+//! `cargo xtask bench`: the figures that the project promises, measured by
 //! plain sockets and the kernel's own statistics.
 //!
 //! Each measurement is a module; they share nothing but the daemon's binaries.
@@ -11,6 +11,7 @@ mod inject;
 mod packet;
 mod proxy;
 mod report;
+mod unrelated;
 
 use std::{fs, net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -18,6 +19,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use report::{Machine, Report};
+use serde::Serialize;
 
 /// Measures faultd.
 #[derive(Debug, Parser)]
@@ -29,32 +31,38 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum What {
     /// The network faults
-    Net {
-        /// Where the figures go as JSON; `-`: a last line on standard output
-        #[arg(long)]
-        json: Option<PathBuf>,
-        /// The command that was typed, for the report
-        #[arg(long, default_value = "faultd-bench net")]
-        command: String,
-        /// A fraction of the samples, to try things out
-        #[arg(long, default_value_t = 1.0)]
-        scale: f64,
-    },
+    Net(Options),
+    /// What an active syscall fault costs the calls of processes that it does not name
+    Syscall(Options),
     /// Serve as the user-space proxy that bulk transfers are compared with
     #[command(hide = true)]
     Proxy { kind: proxy::Kind, listen: SocketAddr, upstream: SocketAddr, latency_ms: u64 },
 }
 
+#[derive(Debug, clap::Args)]
+struct Options {
+    /// Where the figures go as JSON; `-`: a last line on standard output
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// The command that was typed, for the report
+    #[arg(long, default_value = "faultd-bench")]
+    command: String,
+    /// A fraction of the samples, to try things out
+    #[arg(long, default_value_t = 1.0)]
+    scale: f64,
+}
+
 fn main() -> Result<ExitCode> {
     match Cli::parse().what {
-        What::Net { json, command, scale } => net(json, command, scale),
+        What::Net(options) => net(options),
+        What::Syscall(options) => syscall(options),
         What::Proxy { kind, listen, upstream, latency_ms } => {
             kind.serve(listen, upstream, latency_ms)
         }
     }
 }
 
-fn net(json: Option<PathBuf>, command: String, scale: f64) -> Result<ExitCode> {
+fn net(Options { json, command, scale }: Options) -> Result<ExitCode> {
     let report = Report {
         command,
         machine: Machine::here(),
@@ -65,11 +73,23 @@ fn net(json: Option<PathBuf>, command: String, scale: f64) -> Result<ExitCode> {
         accuracy: accuracy::measure(scale),
     };
     print!("{report}");
-    let text = serde_json::to_string(&report).context("the report as JSON")?;
+    write(&report, json)?;
+    Ok(if report.missed().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn syscall(Options { json, command, scale }: Options) -> Result<ExitCode> {
+    let report = unrelated::measure(command, scale)?;
+    print!("{report}");
+    write(&report, json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write(report: &impl Serialize, json: Option<PathBuf>) -> Result<()> {
+    let text = serde_json::to_string(report).context("the report as JSON")?;
     match json {
         Some(path) if path.as_os_str() == "-" => println!("{text}"),
         Some(path) => fs::write(&path, text).with_context(|| path.display().to_string())?,
         None => {}
     }
-    Ok(if report.missed().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(())
 }

@@ -103,42 +103,28 @@ fn by_remote(config: &Config, walk: &mut Walk) {
     const ARRIVING: u8 = HOOK_TC_INGRESS | HOOK_CG_INGRESS;
     let hooks = walk.packet.hooks;
     if hooks & ARRIVING != hooks {
-        by_address(walk, walk.packet.destination, 0);
+        by_address(config, walk, walk.packet.destination, 0);
     }
     if hooks & ARRIVING == 0 {
         return;
     }
     let on_loopback = hooks & HOOK_TC_EGRESS != 0;
     if !on_loopback {
-        by_address(walk, walk.packet.source, 0);
+        by_address(config, walk, walk.packet.source, 0);
     } else if config.flags & REMOTE_INGRESS_VIEW != 0 {
-        by_address(walk, walk.packet.source, 1);
+        by_address(config, walk, walk.packet.source, 1);
     }
 }
 
 #[inline(always)]
-fn by_address(walk: &mut Walk, address: Address, second: u32) {
-    faultd_by_address(walk, address.words[0], address.words[1], second);
-}
-
-/// A global function (see [`crate::sets`]): it is called from three places.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn faultd_by_address(walk: *mut Walk, high: u64, low: u64, second: u32) -> u32 {
-    let Some(config) = CONFIG.get(0) else { return 0 };
-    if walk.is_null() {
-        return 0;
-    }
-    let address = Address { words: [high, low] };
+fn by_address(config: &Config, walk: &mut Walk, address: Address, second: u32) {
     if !may_be_covered(config.filter_lengths, &address) {
-        return 0;
+        return;
     }
-    let Some(entry) = PREFIX_TRIE.get(Key::new(128, address)) else { return 0 };
+    let Some(entry) = PREFIX_TRIE.get(Key::new(128, address)) else { return };
     if let Some(entry) = PREFIX_ENTRIES.get(*entry) {
-        // SAFETY: not null, and the caller's own.
-        follow(unsafe { &mut *walk }, entry.head, entry.parent, second);
+        follow(walk, entry.head, entry.parent, second);
     }
-    0
 }
 
 /// Whether there may be a prefix that covers an address.

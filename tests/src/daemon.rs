@@ -227,6 +227,17 @@ impl Daemon {
         self.get(&format!("/v1/faults/{id}"))
     }
 
+    /// Whether it has this backend for this kind of fault.
+    #[track_caller]
+    pub fn has_backend(&self, kind: &str, backend: &str) -> bool {
+        let report = self.get("/v1/capabilities");
+        let kinds = report["kinds"].as_array().into_iter().flatten();
+        let backends = kinds
+            .filter(|entry| entry["kind"] == kind)
+            .flat_map(|entry| entry["backends"].as_array().into_iter().flatten());
+        backends.into_iter().any(|status| status["name"] == backend && status["support"] == "yes")
+    }
+
     /// Waits until a fault is over; the fault as it ended.
     #[track_caller]
     pub fn ended(&self, id: &str) -> Value {

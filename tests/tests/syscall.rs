@@ -23,18 +23,9 @@ use faultd_tests::{
 use nix::{errno::Errno, sys::signal::Signal};
 use tempfile::TempDir;
 
-/// Which backends work here.
-fn works(world: &World, backend: &str) -> bool {
-    let report = world.get("/v1/capabilities");
-    let kinds = report["kinds"].as_array().unwrap();
-    let kind = kinds.iter().find(|kind| kind["kind"] == "syscall").unwrap();
-    let mut backends = kind["backends"].as_array().unwrap().iter();
-    backends.any(|status| status["name"] == backend && status["support"] == "yes")
-}
-
 macro_rules! needs {
     ($world:expr, $backend:literal) => {
-        if !works(&$world, $backend) {
+        if !$world.has_backend("syscall", $backend) {
             vm_only!("the backend {} does not work here", $backend);
         }
     };
@@ -186,7 +177,7 @@ fn at_most_five_of_64_racing_threads_and_a_share() {
     let race = || Program::start(&group, &mut helper("helper_that_races", dir.path())).told();
     let number = |told: &BTreeMap<String, String>, name: &str| told[name].parse::<u64>().unwrap();
     // The others may miss calls while so many threads race for a processor.
-    let backend = if works(&world, "lsm") { "lsm" } else { "cgroup" };
+    let backend = if world.has_backend("syscall", "lsm") { "lsm" } else { "cgroup" };
     let what = format!("--call connect --errno ENETDOWN --backend {backend}");
     let id = inject(&world, &format!("{what} --max 5"), &group);
     let told = race();
@@ -261,7 +252,7 @@ fn a_call_that_no_backend_sees_is_refused_with_what_is_missing() {
     world
         .ctl("inject syscall --call connect --errno EIO --for 10s")
         .refused(2, &["process target"]);
-    if !works(&world, "syscall-entry") {
+    if !world.has_backend("syscall", "syscall-entry") {
         inject("--call fsync --errno EIO").refused(5, &["fsync", "syscall-entry", "security-hook"]);
     }
 }
@@ -309,7 +300,7 @@ fn each_call_fails_through_the_hook_that_it_is_promised_for() {
     let group = group!();
     let (dir, path) = place();
     for backend in ["security-hook", "lsm", "syscall-entry"] {
-        if works(&world, backend) {
+        if world.has_backend("syscall", backend) {
             each_call(&world, &group, dir.path(), &path, backend);
         }
     }

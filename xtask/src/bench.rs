@@ -1,4 +1,4 @@
-//! `cargo xtask bench net`: release builds, measured here or in a guest.
+//! `cargo xtask bench net|syscall`: release builds, measured here or in a guest.
 
 use std::{
     fs,
@@ -37,14 +37,33 @@ pub struct Args {
 enum What {
     /// The network faults: accuracy, cost of a packet, of an injection, of doing nothing, and
     /// throughput; beside netem where the kernel has it and beside a user-space proxy
-    Net {
-        /// In a guest with this kernel (6.1, 6.12, newest, stock); emulation makes it slow
-        #[arg(long, value_name = "KERNEL")]
-        vm: Option<String>,
-        /// A fraction of the samples, to try things out
-        #[arg(long, default_value_t = 1.0)]
-        scale: f64,
-    },
+    Net(Where),
+    /// What an active syscall fault costs the calls of processes that it does not name
+    Syscall(Where),
+}
+
+/// Where it is measured, and how thoroughly.
+#[derive(Debug, clap::Args)]
+struct Where {
+    /// In a guest with this kernel (6.1, 6.12, newest, stock); emulation makes it slow
+    #[arg(long, value_name = "KERNEL")]
+    vm: Option<String>,
+    /// A fraction of the samples, to try things out
+    #[arg(long, default_value_t = 1.0)]
+    scale: f64,
+}
+
+impl Where {
+    /// The command as it was typed, for the report.
+    fn typed(&self, what: &str) -> String {
+        let vm = self.vm.as_ref().map_or_else(String::new, |label| format!(" --vm {label}"));
+        let scale = if (self.scale - 1.0).abs() < f64::EPSILON {
+            String::new()
+        } else {
+            format!(" --scale {}", self.scale)
+        };
+        format!("cargo xtask bench {what}{vm}{scale}")
+    }
 }
 
 /// Builds, measures, prints the table and writes the JSON beside it.
@@ -52,17 +71,23 @@ enum What {
 /// # Errors
 /// If something does not build or cannot be measured. A promise that is broken is an exit code.
 pub fn bench(paths: &Paths, args: &Args) -> Result<ExitCode> {
-    let What::Net { vm, scale } = &args.what;
+    let (name, at) = match &args.what {
+        What::Net(at) => ("net", at),
+        What::Syscall(at) => ("syscall", at),
+    };
     let programs = build(paths)?;
     let dir = paths.target.join("bench");
     fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
-    match vm {
-        None => here(&programs, &dir.join("net.json"), *scale),
-        Some(label) => {
-            let json = dir.join(format!("net-{label}.json"));
-            in_guest(paths, &programs, label, &json, *scale)
-        }
-    }
+    let suffix = at.vm.as_ref().map_or_else(String::new, |label| format!("-{label}"));
+    let json = dir.join(format!("{name}{suffix}.json"));
+    let command = at.typed(name);
+    let arguments = [name, "--command", &command, "--scale", &at.scale.to_string(), "--json"];
+    let passed = match &at.vm {
+        None => here(&programs, &arguments, &json)?,
+        Some(label) => in_guest(paths, &programs, label, &arguments, &json)?,
+    };
+    println!("\nas JSON: {}", json.display());
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// faultd, faultctl and the bench itself.
@@ -77,26 +102,20 @@ fn build(paths: &Paths) -> Result<Vec<PathBuf>> {
     Ok(PACKAGES.map(|name| paths.target.join("release").join(name)).into())
 }
 
-fn here(programs: &[PathBuf], json: &Path, scale: f64) -> Result<ExitCode> {
+fn here(programs: &[PathBuf], arguments: &[&str], json: &Path) -> Result<bool> {
     let [faultd, faultctl, bench] = programs else { bail!("three programs were built") };
     let mut command = Command::new(bench);
-    command
-        .args(["net", "--command", &typed(None, scale), "--scale", &scale.to_string(), "--json"])
-        .arg(json)
-        .env("FAULTD_BIN", faultd)
-        .env("FAULTCTL_BIN", faultctl);
-    let status = command.status().context("could not run the bench")?;
-    println!("\nas JSON: {}", json.display());
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    command.args(arguments).arg(json).env("FAULTD_BIN", faultd).env("FAULTCTL_BIN", faultctl);
+    Ok(command.status().context("could not run the bench")?.success())
 }
 
 fn in_guest(
     paths: &Paths,
     programs: &[PathBuf],
     label: &str,
+    arguments: &[&str],
     json: &Path,
-    scale: f64,
-) -> Result<ExitCode> {
+) -> Result<bool> {
     let kernel: Label = label.parse().map_err(anyhow::Error::msg)?;
     let kernel = Kernel::cached(&paths.vm_cache, kernel)
         .with_context(|| format!("kernel {label} is not there: run `cargo xtask setup`"))?;
@@ -113,10 +132,8 @@ fn in_guest(
         job.env.insert(format!("{name}_BIN"), inside.clone());
         argv = vec![inside];
     }
-    let scale_text = scale.to_string();
-    let command = typed(Some(label), scale);
-    let options = ["net", "--command", &command, "--scale", &scale_text, "--json", "-"];
-    argv.extend(options.map(str::to_owned));
+    argv.extend(arguments.iter().map(|&a| a.to_owned()));
+    argv.push("-".to_owned());
     let timeout_ms = GUEST_LIMIT.as_millis() as u64;
     job.tasks = vec![Task { name: "bench".into(), argv, timeout_ms, stream: true }];
     eprintln!("in a guest with Linux {} ({})", kernel.release, host.accel);
@@ -134,18 +151,5 @@ fn in_guest(
     let _ = writeln!(stdout(), "{}", table.join("\n"));
     let figures = figures.last().context("the bench in the guest gave no figures")?;
     fs::write(json, figures).with_context(|| json.display().to_string())?;
-    println!("\nas JSON: {}", json.display());
-    let passed = report.done.iter().all(|(_, outcome)| outcome.passed());
-    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// The command as it was typed, for the report.
-fn typed(vm: Option<&str>, scale: f64) -> String {
-    let vm = vm.map_or_else(String::new, |label| format!(" --vm {label}"));
-    let scale = if (scale - 1.0).abs() < f64::EPSILON {
-        String::new()
-    } else {
-        format!(" --scale {scale}")
-    };
-    format!("cargo xtask bench net{vm}{scale}")
+    Ok(report.done.iter().all(|(_, outcome)| outcome.passed()))
 }

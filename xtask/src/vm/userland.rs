@@ -15,15 +15,17 @@ use crate::{
 };
 
 /// What the tests and the demo use in a guest, on top of `minbase`.
-const PACKAGES: [&str; 8] = [
+const PACKAGES: [&str; 10] = [
     "curl",
     "ethtool",
     "iproute2",
     "iputils-ping",
     "kmod",
     "netcat-openbsd",
+    "postgresql",
     "procps",
     "python3-minimal",
+    "redis-server",
 ];
 
 /// Free space on the root disk, which the tests may fill.
@@ -32,7 +34,7 @@ const SPARE_MIB: u64 = 512;
 /// Path of the image: a change of release or packages is another image.
 #[must_use]
 pub fn image(cache: &Path, release: &Release) -> PathBuf {
-    let tag = fingerprint(&format!("{PACKAGES:?} {SPARE_MIB} 3"));
+    let tag = fingerprint(&format!("{PACKAGES:?} {SPARE_MIB} 4"));
     cache.join(format!("userland-{}-{tag:08x}.img", release.codename))
 }
 
@@ -85,12 +87,32 @@ pub fn make(cache: &Path) -> Result<()> {
     Ok(())
 }
 
+/// PostgreSQL's just-in-time compiler, which is off in the tests.
+fn remove_llvm(dir: &Path) -> Result<()> {
+    if !dir.is_dir() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(dir)?.flatten() {
+        if entry.file_name().to_string_lossy().starts_with("libLLVM") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Mount points of the other disks, names, and no left-overs of the installation.
 fn finish(root: &Path) -> Result<()> {
     for dir in ["faultd", "usr/lib/modules"] {
         fs::create_dir_all(root.join(dir))?;
     }
     fs::write(root.join("etc/hosts"), "127.0.0.1 localhost\n::1 localhost\n")?;
+    // A third of it is for people, and for a compiler of queries that no test needs.
+    for dir in ["usr/share/doc", "usr/share/locale", "usr/share/man"] {
+        fs::remove_dir_all(root.join(dir)).ok();
+    }
+    for entry in fs::read_dir(root.join("usr/lib"))?.flatten() {
+        remove_llvm(&entry.path())?;
+    }
     for dir in ["var/cache/apt/archives", "var/lib/apt/lists", "var/cache/debconf"] {
         fs::remove_dir_all(root.join(dir)).ok();
         fs::create_dir_all(root.join(dir))?;
