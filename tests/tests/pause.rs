@@ -8,7 +8,7 @@ use faultd_tests::{
     cgroup::Cgroup,
     clock::{mono_ns, to_ms},
     eventually,
-    process::{signal, state},
+    process::{alive, signal, state},
     skip, slow, slowly, stretched,
 };
 use nix::sys::signal::Signal;
@@ -48,6 +48,11 @@ impl Scene {
         // Its children, short-lived, follow by birth.
         if let Some(group) = &group {
             group.add(herd.pid());
+            let mut before = herd.members();
+            before.retain(|pid| *pid != herd.pid());
+            eventually(SECOND, "those that were born outside are gone", || {
+                !before.iter().any(|pid| alive(*pid))
+            });
         }
         Some(Self { by, herd, group })
     }

@@ -91,7 +91,7 @@ fn the_search_for_holders_ends_when_patience_does() {
 #[test]
 fn listing_takes_no_time_worth_speaking_of() {
     let own = Netns::current().unwrap();
-    list(&own, &Query::default()).unwrap();
+    let count = list(&own, &Query::default()).unwrap().len() as u32;
     let best = (0..20)
         .map(|_| {
             let start = Instant::now();
@@ -101,7 +101,8 @@ fn listing_takes_no_time_worth_speaking_of() {
         .min()
         .unwrap();
     // Unoptimised and on a shared machine; the release build is far below.
-    assert!(best.as_millis() < 10, "{best:?}");
+    let limit = Duration::from_millis(50) + Duration::from_micros(50) * count;
+    assert!(best < limit, "{best:?} for {count} sockets");
     eprintln!("listing all sockets: {best:?}");
 }
 

@@ -1,0 +1,241 @@
+//! `faultload http URL`: the quick case, without a file.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, error::ErrorKind};
+
+use super::{print, result::colour, show::Show, url::Url};
+use crate::{
+    engine::{Run, targets},
+    plan::{
+        Arrival, Body, Flow, HttpRequest, HttpVersion, Limits, Plan, ProbePlan, Request, Scheme,
+        Stage, Step, Streaming,
+    },
+    report,
+    summary::ScenarioInfo,
+    template::{Shared, Template},
+    threshold::Threshold,
+};
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0);
+    match seconds {
+        Some(_) => Err(format!("which unit? `{text}s` is so many seconds")),
+        None => humantime::parse_duration(text).map_err(|e| e.to_string()),
+    }
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) =
+        text.split_once(':').ok_or("a header is written `name: value`".to_owned())?;
+    let (name, value) = (name.trim(), value.trim());
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(token) {
+        return Err(format!("`{name}` is no name of a header"));
+    }
+    if value.bytes().any(|byte| byte < b' ' && byte != b'\t') {
+        return Err("a value with control characters".to_owned());
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Send requests to one URL.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("arrivals").required(true).args(["rate", "users"])))]
+pub struct HttpArgs {
+    /// `http://HOST:PORT/PATH`, the same with https, or `unix:/run/x.sock:/path`
+    #[arg(value_parser = Url::parse)]
+    url: Url,
+    /// Requests a second, sent when due whatever became of earlier ones: 1000, 50/s, 600/m
+    #[arg(short, long, value_parser = crate::words::rate)]
+    rate: Option<f64>,
+    /// Users, each of whom sends its next request when it has the answer to the last one
+    #[arg(short, long, value_parser = clap::value_parser!(u32).range(1..))]
+    users: Option<u32>,
+    /// How long: 30s, 5m, 1h30m
+    #[arg(short = 'f', long = "for", value_name = "DURATION", value_parser = duration, default_value = "30s")]
+    length: Duration,
+    /// Goes up to the rate or the number of users in this time before; counts in addition
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    ramp: Option<Duration>,
+    /// A header; may have variables as scenarios do
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    headers: Vec<(String, String)>,
+    /// The body; `@FILE` reads it from a file. Makes the method POST unless another is given
+    #[arg(short, long, value_name = "TEXT|@FILE")]
+    data: Option<String>,
+    /// GET, POST, …
+    #[arg(short = 'X', long)]
+    method: Option<String>,
+    /// Limit on each answer
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30s")]
+    timeout: Duration,
+    /// A pause of each user after an answer
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    think: Option<Duration>,
+    /// A connection for each request
+    #[arg(long)]
+    no_keepalive: bool,
+    /// HTTP/2: agreed upon by TLS, or known beforehand without
+    #[arg(long)]
+    http2: bool,
+    /// Take any certificate
+    #[arg(short = 'k', long)]
+    insecure: bool,
+    /// Measure events of a streamed answer: server-sent events, or pieces as they arrive
+    #[arg(long, value_name = "sse|chunks", value_parser = ["sse", "chunks"])]
+    stream: Option<String>,
+    /// What must hold, or the exit code is 99: 'p95 < 500ms', 'error_ratio < 1%'
+    #[arg(short = 't', long = "threshold", value_name = "EXPRESSION")]
+    thresholds: Vec<Threshold>,
+    /// Ask the same URL 50 times a second on a fresh and on a pooled connection, and report
+    /// availability and outages
+    #[arg(long)]
+    probe: bool,
+    /// Threads that send [default: one a processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Requests in flight at most, with --rate; what is due beyond it waits
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    in_flight: usize,
+    /// Directory for results
+    #[arg(short, long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Nothing while it runs
+    #[arg(short, long)]
+    quiet: bool,
+    /// The result as JSON on standard output
+    #[arg(long)]
+    json: bool,
+    /// Repeats the random decisions of a run
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+/// Runs it; returns the exit code.
+pub(super) fn run(args: &HttpArgs) -> Result<u8> {
+    let plan = plan(args)?;
+    // A directory that cannot be written is better known before the run than after.
+    if let Some(dir) = &args.out {
+        fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    }
+    let info = ScenarioInfo {
+        name: plan.name.clone(),
+        targets: targets(&plan),
+        seed: plan.seed,
+        scale: 1.0,
+        ..ScenarioInfo::default()
+    };
+    let run = Run::new(plan, Shared::default())?;
+    for warning in run.warnings() {
+        eprintln!("note: {}", warning.text);
+    }
+    let started = std::time::SystemTime::now();
+    let outcome = run.execute(&mut Show::new(args.quiet))?;
+    let started_at = humantime::format_rfc3339_millis(started).to_string();
+    let (mut summary, failures) = outcome.summary(info, started_at);
+    let mut thresholds = args.thresholds.clone();
+    if thresholds.is_empty() {
+        // Nothing was asked for; that no request at all succeeds is never meant.
+        thresholds.push("error_ratio < 100%".parse()?);
+    }
+    crate::threshold::judge(&mut summary, &thresholds);
+    if let Some(dir) = &args.out {
+        report::write_all(dir, &summary)?;
+    }
+    if args.json {
+        print(&report::json(&summary)?)?;
+    } else {
+        print(&report::terminal(&summary, colour()))?;
+        for (_, kind, text) in failures {
+            eprintln!("{}: {text}", kind.name());
+        }
+    }
+    Ok(summary.verdict.exit_code)
+}
+
+/// What was typed as a plan.
+fn plan(args: &HttpArgs) -> Result<Plan> {
+    let HttpArgs { url, .. } = args;
+    let scheme = match url.scheme {
+        Scheme::Https if args.insecure => Scheme::HttpsInsecure,
+        scheme => scheme,
+    };
+    let template = |text: &str| Template::compile(text).with_context(|| format!("`{text}`"));
+    let body = match args.data.as_deref() {
+        None => Body::Empty,
+        Some(text) => match text.strip_prefix('@') {
+            Some(file) => Body::Bytes(fs::read(file).with_context(|| file.to_owned())?),
+            None => Body::Template(template(text)?),
+        },
+    };
+    let method = args
+        .method
+        .clone()
+        .unwrap_or_else(|| if matches!(body, Body::Empty) { "GET" } else { "POST" }.to_owned());
+    if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        bail!("`{method}` is no method");
+    }
+    let mut headers = Vec::new();
+    for (name, value) in &args.headers {
+        headers.push((name.clone(), template(value)?));
+    }
+    let request = HttpRequest {
+        version: if args.http2 { HttpVersion::Http2 } else { HttpVersion::Http1 },
+        method,
+        headers,
+        body,
+        streaming: args.stream.as_deref().map(|how| match how {
+            "sse" => Streaming::ServerSentEvents,
+            _ => Streaming::Chunks,
+        }),
+        ..HttpRequest::get(url.target.clone(), scheme, template(&url.path)?)
+    };
+    let probe = args.probe.then(|| {
+        ProbePlan::new(HttpRequest {
+            body: Body::Empty,
+            method: "GET".into(),
+            streaming: None,
+            // The probe's answers are small: one protocol is enough for it.
+            version: HttpVersion::Http1,
+            ..request.clone()
+        })
+    });
+    let mut step = Step::new("request", Request::Http(Box::new(request)));
+    step.timeout = args.timeout;
+    step.think = args.think.map(|pause| crate::plan::Think { min: pause, max: pause });
+    let flow = Flow { keep_connections: !args.no_keepalive, ..Flow::single(step) };
+    let hold = match (args.rate, args.users) {
+        (Some(rate), _) => Arrival::rate(rate),
+        (None, Some(users)) => Arrival::users(users),
+        (None, None) => {
+            clap::Error::raw(ErrorKind::MissingRequiredArgument, "--rate or --users").exit()
+        }
+    };
+    let ramp = args.ramp.map(|duration| {
+        let arrival = match hold {
+            Arrival::Rate { to, .. } => Arrival::Rate { from: 0.0, to },
+            Arrival::Users { to, .. } => Arrival::Users { from: 0, to },
+            Arrival::Pause => Arrival::Pause,
+        };
+        Stage { name: "ramp".into(), duration, arrival, mix: vec![(0, 1.0)] }
+    });
+    let hold =
+        Stage { name: "hold".into(), duration: args.length, arrival: hold, mix: vec![(0, 1.0)] };
+    Ok(Plan {
+        name: url.target.host.clone(),
+        stages: ramp.into_iter().chain([hold]).collect(),
+        flows: vec![flow],
+        setup: Vec::new(),
+        teardown: Vec::new(),
+        limits: Limits {
+            workers: args.threads.map(usize::from),
+            in_flight: args.in_flight.max(1),
+            drain: args.timeout,
+            ..Limits::default()
+        },
+        probe,
+        seed: args.seed.unwrap_or_else(rand::random),
+    })
+}

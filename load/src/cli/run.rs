@@ -1,0 +1,141 @@
+//! `faultload run FILE`: a scenario from its start to its reports.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use super::{abort::Abort, print, result::colour, scenario::ScenarioArgs, show::Show};
+use crate::{
+    engine::{Observer, Progress, Run},
+    faults,
+    plan::{Plan, Request},
+    report,
+    scenario::Scenario,
+    summary::{Second, Summary},
+    template::Shared,
+    threshold,
+};
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    scenario: ScenarioArgs,
+    /// Folder for the results [default: results/YYYYMMDD-HHMMSS-NAME]
+    #[arg(short, long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Runs it only if it has one of these tags
+    #[arg(long, value_name = "TAG")]
+    only: Vec<String>,
+    /// Does not run it if it has one of these tags
+    #[arg(long, value_name = "TAG")]
+    skip: Vec<String>,
+    /// Socket of the daemon that injects the faults
+    #[arg(long, value_name = "PATH", default_value = faultd_api::DEFAULT_SOCKET)]
+    socket: PathBuf,
+    /// Nothing while it runs
+    #[arg(short, long)]
+    quiet: bool,
+    /// The result as JSON on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it; returns the exit code.
+pub(super) fn run(args: &RunArgs) -> Result<u8> {
+    let scenario = match args.scenario.load()? {
+        Ok(scenario) => scenario,
+        Err(code) => return Ok(code),
+    };
+    if !scenario.is_selected(&args.only, &args.skip) {
+        eprintln!("note: {} is left out, by its tags", scenario.info.name);
+        return Ok(0);
+    }
+    let started = jiff::Timestamp::now();
+    // A folder that cannot be written is better known before the run than after.
+    let dir = args.out.clone().unwrap_or_else(|| default_dir(&scenario));
+    fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let Scenario { plan, info, faults: planned, phases, thresholds, .. } = scenario;
+
+    let mut run = Run::new(plan, Shared::default())?;
+    for warning in run.warnings() {
+        eprintln!("note: {}", warning.text);
+    }
+    if let Some(first) = phases.first() {
+        run.name_first_phase(&first.name, first.kind);
+    }
+    let marks = run.phases();
+    let driver = faults::Driver::new(&args.socket, planned, phases)?;
+    let driver = driver.start(run.begin(), marks);
+    let mut watching = Watching {
+        show: Show::new(args.quiet),
+        broken: driver.broken(),
+        abort: Abort::new(&thresholds),
+    };
+    let outcome = run.execute(&mut watching);
+    let aborting = watching.abort.broken;
+    // Whatever became of the load: what was injected is taken back first.
+    let records = driver.finish();
+    let outcome = outcome?;
+    if let Some(failed) = &outcome.teardown {
+        eprintln!("note: the tear-down failed: {failed}");
+    }
+    let (mut summary, _failures) = outcome.summary(info, format!("{started:.3}"));
+    without_pauses(&mut summary, &outcome.plan);
+    summary.faults = records;
+    faults::settle(&mut summary);
+    for fault in summary.faults.iter().filter(|f| f.start_s.is_none()) {
+        let why = fault.error.as_deref().unwrap_or("the run ended before");
+        summary.verdict.reasons.push(format!("{} was not injected: {why}", fault.text));
+    }
+    summary.thresholds = aborting.into_iter().collect();
+    threshold::judge(&mut summary, &thresholds);
+    report::write_all(&dir, &summary)?;
+    if args.json {
+        print(&report::json(&summary)?)?;
+    } else {
+        print(&report::terminal(&summary, colour()))?;
+        eprintln!("\nreports in {}", dir.display());
+    }
+    Ok(summary.verdict.exit_code)
+}
+
+/// Ends the run when a fault cannot be injected (what comes after would not be what was asked
+/// for), or when a threshold says so.
+struct Watching {
+    show: Show,
+    broken: faults::Broken,
+    abort: Abort,
+}
+
+impl Observer for Watching {
+    fn second(&mut self, row: &Second, progress: &Progress) -> bool {
+        self.show.second(row, progress) && !self.broken.get() && self.abort.second(row, progress)
+    }
+}
+
+/// Steps that only pause have no figures.
+fn without_pauses(summary: &mut Summary, plan: &Plan) {
+    let is_request = |flow: &str, step: &str| {
+        let flow = plan.flows.iter().find(|f| f.name == flow);
+        let step = flow.and_then(|f| f.steps.iter().find(|s| s.name == step));
+        step.is_none_or(|s| !matches!(s.request, Request::None))
+    };
+    let of_phases = summary.phases.iter_mut().flat_map(|phase| &mut phase.flows);
+    for flow in summary.flows.iter_mut().chain(of_phases) {
+        let name = &flow.name;
+        flow.steps.retain(|step| is_request(name, &step.name));
+    }
+}
+
+fn default_dir(scenario: &Scenario) -> PathBuf {
+    let now = jiff::Zoned::now().strftime("%Y%m%d-%H%M%S").to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let name: String =
+        scenario.info.name.chars().map(|c| if is_plain(c) { c } else { '-' }).collect();
+    Path::new("results").join(format!("{now}-{name}"))
+}

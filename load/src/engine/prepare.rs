@@ -1,0 +1,191 @@
+//! A plan made ready to run: names resolved, requests that never change written out.
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::{
+    measure::Shape,
+    plan::{Body, Flow, HttpRequest, HttpVersion, Plan, Request, Scheme, Step, Target},
+    protocol::{
+        http1::write_request,
+        net::{Endpoint, TargetError},
+    },
+    template::{TemplateError, Vars},
+};
+
+/// A plan cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// A target cannot be used.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// A request cannot be written.
+    #[error("step `{step}`: {source}")]
+    Template {
+        /// The step.
+        step: String,
+        /// Why not.
+        source: TemplateError,
+    },
+    /// A stage has no flow, or one without steps.
+    #[error("stage `{0}` has no flow to run")]
+    NoFlow(String),
+    /// The engine does not speak what a step asks for.
+    #[error("step `{step}`: {what}")]
+    Unsupported {
+        /// The step.
+        step: String,
+        /// What it asks for.
+        what: &'static str,
+    },
+}
+
+/// A plan that is ready to run; shared by all workers.
+#[derive(Debug)]
+pub struct Prepared {
+    /// As it was given.
+    pub plan: Plan,
+    /// For each flow of the plan, its steps.
+    pub flows: Vec<Vec<PreparedStep>>,
+    /// Steps of the set-up and tear-down flows, which are not measured.
+    pub setup: Vec<Vec<PreparedStep>>,
+    /// The same.
+    pub teardown: Vec<Vec<PreparedStep>>,
+    /// Where connections go.
+    pub endpoints: Vec<Endpoint>,
+    /// What there is to record.
+    pub shape: Shape,
+}
+
+/// A step that is ready to run.
+#[derive(Debug, Clone)]
+pub struct PreparedStep {
+    /// Its number among all steps of all flows.
+    pub id: usize,
+    /// As it was given.
+    pub step: Step,
+    /// What it does.
+    pub action: Action,
+    /// A check or an extraction looks at the body.
+    pub needs_body: bool,
+    /// A check or an extraction looks at anything.
+    pub needs_answer: bool,
+}
+
+/// What a step does.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// Sends an HTTP request.
+    Http {
+        /// Number of the endpoint.
+        endpoint: usize,
+        /// As it was given.
+        request: Box<HttpRequest>,
+        /// Its bytes, if they are the same each time.
+        wire: Option<Arc<[u8]>>,
+        /// It may be sent again on another connection when one that was idle turns out closed
+        /// (RFC 9110 §9.2.2).
+        idempotent: bool,
+    },
+    /// Nothing.
+    None,
+}
+
+#[derive(Default)]
+struct Endpoints {
+    numbers: HashMap<(Target, Scheme, HttpVersion), usize>,
+    list: Vec<Endpoint>,
+}
+
+impl Endpoints {
+    fn number(&mut self, request: &HttpRequest) -> Result<usize, TargetError> {
+        let key = (request.target.clone(), request.scheme, request.version);
+        if let Some(&number) = self.numbers.get(&key) {
+            return Ok(number);
+        }
+        let http2 = request.version == HttpVersion::Http2;
+        self.list.push(Endpoint::resolve(&request.target, request.scheme, http2)?);
+        let number = self.list.len() - 1;
+        self.numbers.insert(key, number);
+        Ok(number)
+    }
+}
+
+impl Prepared {
+    /// Makes `plan` ready. Looks names up, and does nothing else to the outside.
+    ///
+    /// # Errors
+    /// What cannot be run.
+    pub fn new(plan: Plan) -> Result<Self, PrepareError> {
+        for stage in &plan.stages {
+            let runs =
+                |flow: usize| plan.flows.get(flow).is_some_and(|flow| !flow.steps.is_empty());
+            let known = stage.mix.iter().all(|&(flow, _)| runs(flow));
+            let silent = stage.arrival == crate::plan::Arrival::Pause;
+            if !silent && (stage.mix.is_empty() || !known) {
+                return Err(PrepareError::NoFlow(stage.name.clone()));
+            }
+        }
+        let mut endpoints = Endpoints::default();
+        let mut next = 0;
+        let mut all = |flows: &[Flow]| {
+            let flows = flows.iter().map(|flow| {
+                let steps = flow.steps.iter().map(|step| {
+                    next += 1;
+                    prepare(next - 1, step, &mut endpoints)
+                });
+                steps.collect::<Result<Vec<_>, _>>()
+            });
+            flows.collect::<Result<Vec<_>, _>>()
+        };
+        let flows = all(&plan.flows)?;
+        let setup = all(&plan.setup)?;
+        let teardown = all(&plan.teardown)?;
+        // Set-up and tear-down are recorded like the rest, and left out of results.
+        let every = flows.iter().chain(&setup).chain(&teardown).flatten();
+        let checks = every.map(|step| step.step.checks.len()).collect();
+        let shape = Shape { checks, flows: plan.flows.len() };
+        Ok(Self { plan, flows, setup, teardown, endpoints: endpoints.list, shape })
+    }
+}
+
+fn prepare(
+    id: usize,
+    step: &Step,
+    endpoints: &mut Endpoints,
+) -> Result<PreparedStep, PrepareError> {
+    let unsupported = |what| PrepareError::Unsupported { step: step.name.clone(), what };
+    let action = match &step.request {
+        Request::None => Action::None,
+        Request::Http(request) => Action::Http {
+            endpoint: endpoints.number(request)?,
+            wire: written_out(request)
+                .map_err(|source| PrepareError::Template { step: step.name.clone(), source })?,
+            idempotent: matches!(
+                request.method.as_str(),
+                "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE"
+            ),
+            request: request.clone(),
+        },
+        Request::Tcp(_) => return Err(unsupported("plain TCP is not spoken yet")),
+    };
+    let needs_body = step.checks.iter().any(crate::check::Check::needs_body)
+        || step.extracts.iter().any(crate::extract::Extract::needs_body);
+    let needs_answer = !step.checks.is_empty() || !step.extracts.is_empty();
+    Ok(PreparedStep { id, step: step.clone(), action, needs_body, needs_answer })
+}
+
+/// The bytes of a request in which nothing changes from one time to the next.
+fn written_out(request: &HttpRequest) -> Result<Option<Arc<[u8]>>, TemplateError> {
+    let body = match &request.body {
+        Body::Template(template) => template.as_static().is_some(),
+        Body::Empty | Body::Bytes(_) => true,
+    };
+    let same = request.path.as_static().is_some()
+        && request.headers.iter().all(|(_, value)| value.as_static().is_some());
+    if !body || !same {
+        return Ok(None);
+    }
+    let (mut out, mut scratch) = (Vec::new(), Vec::new());
+    write_request(request, &mut Vars::new(0, 0), &mut out, &mut scratch)?;
+    Ok(Some(out.into()))
+}

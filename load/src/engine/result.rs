@@ -1,0 +1,71 @@
+//! From what a run has recorded to its summary.
+
+use super::{Outcome, host_info};
+use crate::{
+    measure::{ErrorKind, summarize},
+    plan::{Request, Transport},
+    summary::{ScenarioInfo, Summary, VERSION},
+};
+
+impl Outcome {
+    /// The summary, without thresholds and verdict; `started_at` is the wall-clock time of the
+    /// start. Also what the first failure of each kind said, by step.
+    #[must_use]
+    pub fn summary(
+        &self,
+        scenario: ScenarioInfo,
+        started_at: String,
+    ) -> (Summary, Vec<(String, ErrorKind, String)>) {
+        let figures = summarize(&self.plan, &self.marks, &self.phases, self.end);
+        let mut phases = figures.phases;
+        if let Some(probe) = &self.probe {
+            for phase in &mut phases {
+                let nanos = |seconds: f64| (seconds * 1e9) as u64;
+                let seen = probe.within(nanos(phase.start_s), nanos(phase.end_s));
+                phase.availability_ratio = seen.map(|(ratio, _)| ratio);
+                phase.longest_outage_s = seen.map(|(_, longest)| longest);
+            }
+        }
+        let seconds = self.end as f64 / 1e9;
+        let mut summary = Summary {
+            version: VERSION,
+            tool: concat!("faultload ", env!("CARGO_PKG_VERSION")).to_owned(),
+            scenario,
+            host: host_info(self.usage.workers()),
+            started_at,
+            duration_s: seconds,
+            fitness: self.usage.judge(&figures.total, seconds),
+            total: figures.total,
+            flows: figures.flows,
+            phases,
+            probes: self.probe.iter().map(|probe| probe.summary("probe")).collect(),
+            checks: figures.checks,
+            timeline: self.timeline.clone(),
+            ..Summary::default()
+        };
+        summary.verdict.interrupted = self.interrupted;
+        summary.verdict.aborted = self.aborted;
+        (summary, figures.failures)
+    }
+}
+
+/// What a plan is aimed at, for results: each target once.
+#[must_use]
+pub fn targets(plan: &crate::plan::Plan) -> Vec<String> {
+    let mut found = Vec::new();
+    for step in plan.flows.iter().flat_map(|flow| &flow.steps) {
+        let target = match &step.request {
+            Request::Http(request) => &request.target,
+            Request::Tcp(request) => &request.target,
+            Request::None => continue,
+        };
+        let text = match &target.transport {
+            Transport::Tcp => format!("{}:{}", target.host, target.port),
+            Transport::Unix(path) => path.display().to_string(),
+        };
+        if !found.contains(&text) {
+            found.push(text);
+        }
+    }
+    found
+}

@@ -1,0 +1,76 @@
+//! Set-up and tear-down: flows that run once, before and after the load, unmeasured.
+
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    rc::Rc,
+    sync::Arc,
+};
+
+use tokio::{
+    runtime::{Builder, LocalOptions},
+    task::spawn_local,
+};
+
+use super::{
+    clock::{Clock, Epoch},
+    prepare::{Prepared, PreparedStep},
+    user::{Ended, User},
+    worker::Worker,
+};
+use crate::{
+    measure::{Phases, Recorder},
+    plan::Flow,
+    schedule::{Rates, Users},
+    summary::PhaseKind,
+    template::{Shared, Vars},
+};
+
+/// Runs `flows` one after the other with the variables in `shared`. Returns the variables that
+/// they leave, and what failed, if anything did; a failure ends the sequence.
+///
+/// # Errors
+/// The event loop could not be set up.
+pub fn run(
+    prepared: &Arc<Prepared>,
+    flows: &[Flow],
+    steps: &[Vec<PreparedStep>],
+    shared: Shared,
+) -> io::Result<(Shared, Option<String>)> {
+    if flows.is_empty() {
+        return Ok((shared, None));
+    }
+    let runtime = Builder::new_current_thread().enable_io().build_local(LocalOptions::default())?;
+    runtime.block_on(async {
+        let phases = Arc::new(Phases::new("set-up", PhaseKind::Other));
+        let worker = Rc::new(Worker {
+            index: 0,
+            workers: 1,
+            prepared: Arc::clone(prepared),
+            rates: Arc::new(Rates::default()),
+            users: Arc::new(Users::default()),
+            shared: shared.clone(),
+            clock: Clock::new(Epoch::after(std::time::Duration::ZERO))?,
+            recorder: RefCell::new(Recorder::new(prepared.shape.clone(), phases)),
+            end: Cell::new(u64::MAX),
+            in_flight: Cell::new(0),
+            at_work: Cell::new(0),
+            connections: Rc::default(),
+            multiplexed: Default::default(),
+        });
+        let running = Rc::clone(&worker);
+        spawn_local(async move { running.clock.run().await });
+        let vars = Vars::with_shared(0, prepared.plan.seed, shared);
+        let mut user = User::new(Rc::clone(&worker), vars, false);
+        for (flow, steps) in flows.iter().zip(steps) {
+            // What one extracts is there for the next one, and for the load.
+            let flow = Flow { keep_variables: true, ..flow.clone() };
+            if user.steps(&flow, steps, worker.clock.now()).await != Ended::Completed {
+                let failure = user.last_failure.take();
+                let text = failure.map_or_else(String::new, |failure| format!(": {failure}"));
+                return Ok((user.vars.share(), Some(format!("{}{text}", flow.name))));
+            }
+        }
+        Ok((user.vars.share(), None))
+    })
+}

@@ -1,0 +1,85 @@
+//! The compiled plan that the engine executes: plain data, with every name resolved.
+//!
+//! Scenario files and `faultload http` are two ways to make one.
+
+mod arrival;
+mod flow;
+mod request;
+
+use std::time::Duration;
+
+pub use arrival::{Arrival, Stage};
+pub use flow::{Flow, Retry, Step, Think};
+pub use request::{
+    Body, HttpRequest, HttpVersion, Request, Scheme, StatusRange, Streaming, Target, TcpRequest,
+    Transport,
+};
+
+/// What is to be sent, when, and within which limits.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Name of the run.
+    pub name: String,
+    /// The stages, one after the other.
+    pub stages: Vec<Stage>,
+    /// The flows that stages refer to by index.
+    pub flows: Vec<Flow>,
+    /// Run once before the first stage, one after the other; a failure ends the run.
+    pub setup: Vec<Flow>,
+    /// Run once after the last stage, whatever happened.
+    pub teardown: Vec<Flow>,
+    /// Bounds on what the generator uses.
+    pub limits: Limits,
+    /// The availability probe, when there is one.
+    pub probe: Option<ProbePlan>,
+    /// Seeds the choice of flows, think times and random values.
+    pub seed: u64,
+}
+
+impl Plan {
+    /// How long the stages last together.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        self.stages.iter().map(|stage| stage.duration).sum()
+    }
+}
+
+/// Bounds on what the generator uses.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Threads that send, each with its own event loop. `None`: one a processor that this process
+    /// may use.
+    pub workers: Option<usize>,
+    /// Flows under way at once, in stages with a rate. What is due beyond it waits, and counts as
+    /// late or skipped.
+    pub in_flight: usize,
+    /// How long flows under way may take to end after the last stage.
+    pub drain: Duration,
+    /// Longest body that is kept for checks and extraction, in bytes.
+    pub body: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { workers: None, in_flight: 10_000, drain: Duration::from_secs(30), body: 4 << 20 }
+    }
+}
+
+/// The availability probe: small requests of its own, beside the load.
+#[derive(Debug, Clone)]
+pub struct ProbePlan {
+    /// What it asks for.
+    pub request: HttpRequest,
+    /// Between two probes of one kind (fresh connection, pooled connection).
+    pub every: Duration,
+    /// A probe that has no answer by then has failed.
+    pub timeout: Duration,
+}
+
+impl ProbePlan {
+    /// Fifty probes a second of each kind, with a second for the answer.
+    #[must_use]
+    pub fn new(request: HttpRequest) -> Self {
+        Self { request, every: Duration::from_millis(20), timeout: Duration::from_secs(1) }
+    }
+}

@@ -1,0 +1,93 @@
+//! The result for CI systems: a test case for each thing that was asked.
+
+use std::time::Duration;
+
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use super::ReportError;
+use crate::summary::{Summary, VerdictKind};
+
+/// JUnit XML with one suite: whether the run was run and fit to be judged, its thresholds, its
+/// checks, its ledger.
+///
+/// # Errors
+/// If it cannot be written as XML.
+pub fn junit(summary: &Summary) -> Result<String, ReportError> {
+    let mut report = Report::new("faultload");
+    let mut suite = TestSuite::new(summary.scenario.name.as_str());
+    let length = Duration::try_from_secs_f64(summary.duration_s).unwrap_or_default();
+    suite.set_time(length);
+    report.set_time(length);
+
+    let mut add = |name: String, why: Option<(NonSuccessKind, String)>| {
+        let status = match why {
+            None => TestCaseStatus::success(),
+            Some((kind, message)) => {
+                let mut status = TestCaseStatus::non_success(kind);
+                status.set_message(message);
+                status
+            }
+        };
+        let mut case = TestCase::new(name, status);
+        case.set_classname(summary.scenario.name.as_str());
+        suite.add_test_case(case);
+    };
+    let verdict = &summary.verdict;
+    let error = (verdict.kind == VerdictKind::Error)
+        .then(|| (NonSuccessKind::Error, verdict.reasons.join("; ")));
+    add("the run was run to its end".into(), error);
+    let unfit =
+        (!summary.fitness.fit).then(|| (NonSuccessKind::Error, summary.fitness.reasons.join("; ")));
+    add("the generator was fit to judge".into(), unfit);
+    for threshold in &summary.thresholds {
+        let broken = (!threshold.passed).then(|| (NonSuccessKind::Failure, threshold.text.clone()));
+        add(threshold.expression.clone(), broken);
+    }
+    // Failed checks fail the run unless a threshold bears them; then they do not fail here either.
+    let judged = |name: &str| verdict.reasons.iter().any(|r| r.contains(name));
+    for check in &summary.checks {
+        let what = format!("{}/{}: {}", check.flow, check.step, check.name);
+        let why = format!(
+            "did not hold {} of {} times: {}",
+            check.failed,
+            check.failed + check.passed,
+            check.first_failure.as_deref().unwrap_or_default()
+        );
+        let broken = check.failed > 0 && judged(&check.name);
+        add(what, broken.then_some((NonSuccessKind::Failure, why)));
+    }
+    if let Some(ledger) = &summary.ledger {
+        let why = format!("{} of {} are lost", ledger.lost, ledger.acknowledged);
+        let lost = ledger.lost > 0 && judged("acknowledged writes");
+        add("acknowledged writes are there".into(), lost.then_some((NonSuccessKind::Failure, why)));
+    }
+    report.add_test_suite(suite);
+    report.to_string().map_err(|e| ReportError::Form { what: "junit.xml", message: e.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn a_case_for_each_thing_that_was_asked() {
+        let xml = junit(&sample::summary()).unwrap();
+        assert!(xml.contains(r#"tests="6""#) && xml.contains(r#"failures="1""#), "{xml}");
+        assert!(xml.contains(r#"<testcase name="p95 &lt; 500ms""#), "{xml}");
+        assert!(xml.contains(r#"<failure message="p95 is 534 ms"/>"#), "{xml}");
+        assert!(!xml.contains("</script>"), "{xml}");
+    }
+
+    #[test]
+    fn a_generator_that_was_the_bottleneck_is_an_error() {
+        let mut summary = sample::summary();
+        summary.fitness.fit = false;
+        summary.fitness.reasons = vec!["used 99% of its processor\u{1}".into()];
+        let xml = junit(&summary).unwrap();
+        assert!(
+            xml.contains(r#"errors="1""#) && xml.contains("used 99% of its processor"),
+            "{xml}"
+        );
+    }
+}

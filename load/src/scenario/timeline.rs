@@ -1,0 +1,126 @@
+//! A scenario as text: `faultload check`.
+
+use std::{fmt::Write, time::Duration};
+
+use super::Scenario;
+use crate::{
+    figures,
+    plan::{Arrival, Request},
+};
+
+/// What a scenario does and when, for people.
+#[must_use]
+pub fn timeline_text(scenario: &Scenario) -> String {
+    let mut out = String::new();
+    // Writing into memory cannot fail.
+    let _ = write(&mut out, scenario);
+    out
+}
+
+fn write(out: &mut String, scenario: &Scenario) -> std::fmt::Result {
+    let Scenario { plan, info, .. } = scenario;
+    writeln!(out, "{}, {} in all", info.name, time(plan.duration()))?;
+    if let Some(description) = &info.description {
+        writeln!(out, "{}", description.trim())?;
+    }
+    if !info.targets.is_empty() {
+        writeln!(out, "target    {}", info.targets.join(", "))?;
+    }
+    writeln!(out, "\nstages")?;
+    let mut at = Duration::ZERO;
+    for stage in &plan.stages {
+        let total: f64 = stage.mix.iter().map(|(_, weight)| weight).sum();
+        let flows = stage.mix.iter().map(|(index, weight)| {
+            let name = plan.flows.get(*index).map_or("?", |f| &f.name);
+            if stage.mix.len() == 1 {
+                name.to_owned()
+            } else {
+                format!("{name} {}", figures::percent(weight / total))
+            }
+        });
+        let flows = flows.collect::<Vec<_>>().join(", ");
+        let end = at + stage.duration;
+        let what = arrival(stage.arrival);
+        let flows = if stage.arrival == Arrival::Pause { "" } else { &flows };
+        writeln!(
+            out,
+            "  {:>8} – {:<8} {:<12} {what:<24} {flows}",
+            time(at),
+            time(end),
+            stage.name
+        )?;
+        at = end;
+    }
+    if !scenario.faults.is_empty() {
+        writeln!(out, "\nfaults")?;
+        for fault in &scenario.faults {
+            let end = fault.start + fault.request.duration.get();
+            let label =
+                fault.request.label.as_ref().map(|l| format!("  ({l})")).unwrap_or_default();
+            let beyond = if end > plan.duration() { "  (ends with the run)" } else { "" };
+            writeln!(
+                out,
+                "  {:>8} – {:<8} {}{label}{beyond}",
+                time(fault.start),
+                time(end),
+                fault.text
+            )?;
+        }
+    }
+    writeln!(out, "\nphases")?;
+    for phase in &scenario.phases {
+        let kind = figures::phase_kind(phase.kind);
+        let kind = if kind == phase.name { String::new() } else { format!(" ({kind})") };
+        writeln!(out, "  {:>8} – {:<8} {}{kind}", time(phase.start), time(phase.end), phase.name)?;
+    }
+    writeln!(out, "\nflows")?;
+    for flow in plan.setup.iter().chain(&plan.flows).chain(&plan.teardown) {
+        let steps: Vec<String> = flow.steps.iter().map(step).collect();
+        writeln!(out, "  {}: {}", flow.name, steps.join(" → "))?;
+    }
+    if let Some(probe) = &plan.probe {
+        let path = probe.request.path.as_static().map(|p| String::from_utf8_lossy(p).into_owned());
+        writeln!(
+            out,
+            "\nprobe     {} {} every {}, on a new connection and on a kept one",
+            probe.request.method,
+            path.unwrap_or_else(|| "…".into()),
+            humantime::format_duration(probe.every)
+        )?;
+    }
+    if !scenario.thresholds.is_empty() {
+        writeln!(out, "\nthresholds")?;
+        for threshold in &scenario.thresholds {
+            let abort = threshold
+                .abort_after
+                .map(|after| format!("  (ends the run when broken after {})", time(after)))
+                .unwrap_or_default();
+            writeln!(out, "  {}{abort}", threshold.expression)?;
+        }
+    }
+    Ok(())
+}
+
+fn step(step: &crate::plan::Step) -> String {
+    let times = if step.repeat > 1 { format!(" ×{}", step.repeat) } else { String::new() };
+    match step.request {
+        Request::None => format!("[{}]", step.name),
+        _ => format!("{}{times}", step.name),
+    }
+}
+
+fn arrival(arrival: Arrival) -> String {
+    match arrival {
+        Arrival::Rate { from, to } if from == to => format!("{}/s", figures::number(from)),
+        Arrival::Rate { from, to } => {
+            format!("{}/s → {}/s", figures::number(from), figures::number(to))
+        }
+        Arrival::Users { from, to } if from == to => format!("{from} users"),
+        Arrival::Users { from, to } => format!("{from} → {to} users"),
+        Arrival::Pause => "pause".into(),
+    }
+}
+
+fn time(time: Duration) -> String {
+    figures::seconds(time.as_secs_f64())
+}

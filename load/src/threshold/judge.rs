@@ -1,0 +1,238 @@
+//! From a result to a verdict.
+
+use super::{EXIT_BROKEN, EXIT_ERROR, EXIT_INVALID, Metric, Threshold};
+use crate::{
+    figures,
+    summary::{Summary, ThresholdResult, VerdictKind},
+};
+
+/// Skipped sends beyond this share of those due break a run: it was not the load that was asked
+/// for.
+pub const MAX_SKIPPED_RATIO: f64 = 0.001;
+
+/// Fills in [`Summary::thresholds`] and the verdict.
+///
+/// Exit codes: 1 when the run could not be run (reasons that are in the verdict already), else 97
+/// when the generator was the bottleneck, else 99 when anything that was asked for was not given,
+/// else 0. Failed checks break a run unless one of its thresholds says how many failures it bears;
+/// so do lost writes unless one says how many.
+pub fn judge(summary: &mut Summary, thresholds: &[Threshold]) {
+    let aborted: Vec<String> =
+        summary.thresholds.iter().filter(|t| t.aborted).map(|t| t.expression.clone()).collect();
+    let mut results: Vec<ThresholdResult> =
+        thresholds.iter().map(|t| t.evaluate(summary)).collect();
+    for result in &mut results {
+        result.aborted = aborted.contains(&result.expression);
+        // What ended the run was broken then, whatever the last seconds did to the figure.
+        result.passed &= !result.aborted;
+    }
+    results.extend(skipped(summary));
+    summary.thresholds = results;
+
+    let mut reasons = std::mem::take(&mut summary.verdict.reasons);
+    let could_not_run = !reasons.is_empty();
+    let unfit = !summary.fitness.fit;
+    if unfit {
+        reasons.extend(summary.fitness.reasons.iter().cloned());
+    }
+    let broken = summary.thresholds.iter().filter(|t| !t.passed);
+    let mut unmet: Vec<String> = broken.map(|t| format!("{}: {}", t.expression, t.text)).collect();
+    unmet.extend(failed_checks(summary, thresholds));
+    unmet.extend(lost_writes(summary, thresholds));
+    let kind = match () {
+        () if could_not_run => VerdictKind::Error,
+        () if unfit => VerdictKind::Invalid,
+        () if !unmet.is_empty() => VerdictKind::Failed,
+        () => VerdictKind::Passed,
+    };
+    reasons.extend(unmet);
+    let verdict = &mut summary.verdict;
+    verdict.kind = kind;
+    verdict.reasons = reasons;
+    verdict.aborted = !aborted.is_empty();
+    verdict.exit_code = match kind {
+        VerdictKind::Passed => 0,
+        VerdictKind::Failed => EXIT_BROKEN,
+        VerdictKind::Invalid => EXIT_INVALID,
+        VerdictKind::Error => EXIT_ERROR,
+    };
+}
+
+/// Asked of every run that has due times.
+fn skipped(summary: &Summary) -> Option<ThresholdResult> {
+    let total = &summary.total;
+    let ratio = total.skipped as f64 / total.due.max(1) as f64;
+    (ratio > MAX_SKIPPED_RATIO).then(|| ThresholdResult {
+        expression: format!("skipped_ratio <= {}", figures::percent(MAX_SKIPPED_RATIO)),
+        passed: false,
+        measured: Some(ratio),
+        text: format!(
+            "{} of {} requests that were due were never sent",
+            figures::count(total.skipped),
+            figures::count(total.due)
+        ),
+        aborted: false,
+    })
+}
+
+fn failed_checks(summary: &Summary, thresholds: &[Threshold]) -> Vec<String> {
+    if thresholds.iter().any(|t| t.metric.bounds_failures()) {
+        return Vec::new();
+    }
+    let failed = summary.checks.iter().filter(|c| c.failed > 0);
+    failed
+        .map(|c| {
+            let example = c.first_failure.as_ref().map(|f| format!(" ({f})")).unwrap_or_default();
+            let all = c.failed + c.passed;
+            format!(
+                "{}/{}: {} did not hold {} of {} times{example}",
+                c.flow,
+                c.step,
+                c.name,
+                figures::count(c.failed),
+                figures::count(all)
+            )
+        })
+        .collect()
+}
+
+fn lost_writes(summary: &Summary, thresholds: &[Threshold]) -> Option<String> {
+    let is_bounded = thresholds.iter().any(|t| t.metric == Metric::LostWrites);
+    let ledger = summary.ledger.as_ref().filter(|l| l.lost > 0 && !is_bounded)?;
+    Some(format!(
+        "{} of {} acknowledged writes are lost",
+        figures::count(ledger.lost),
+        figures::count(ledger.acknowledged)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        sample,
+        summary::{CheckResult, Ledger},
+    };
+
+    fn judged(expressions: &[&str], change: impl FnOnce(&mut Summary)) -> Summary {
+        let mut summary = sample::summary();
+        summary.verdict = Default::default();
+        summary.thresholds.clear();
+        summary.checks.clear();
+        summary.ledger = None;
+        change(&mut summary);
+        let thresholds: Vec<Threshold> = expressions.iter().map(|e| e.parse().unwrap()).collect();
+        judge(&mut summary, &thresholds);
+        summary
+    }
+
+    fn code(expressions: &[&str], change: impl FnOnce(&mut Summary)) -> u8 {
+        judged(expressions, change).verdict.exit_code
+    }
+
+    #[test]
+    fn what_holds_passes() {
+        let all = [
+            "p95 < 10s",
+            "error_ratio < 50%",
+            "rate > 1/s",
+            "phase.fault.p99 < 60s",
+            "phase.baseline.error_ratio < 1%",
+            "step.login.p95 < 10s",
+            "flow.buy.mean < 10s",
+            "availability > 50%",
+            "longest_outage < 1m",
+            "recovery < 1m",
+            "service.p50 < 10s",
+        ];
+        let summary = judged(&all, |_| {});
+        assert_eq!(summary.verdict.reasons, Vec::<String>::new());
+        assert_eq!(summary.verdict.exit_code, 0);
+        assert_eq!(summary.thresholds.len(), all.len());
+    }
+
+    #[test]
+    fn what_has_no_samples_is_broken() {
+        for expression in [
+            "step.nosuch.p95 < 10s",
+            "flow.nosuch.rate > 0",
+            "phase.nosuch.p95 < 10s",
+            "first_event.p95 < 10s",
+            "tokens_per_second > 0",
+            "lost_writes == 0",
+            "checks > 1%",
+        ] {
+            let summary = judged(&[expression], |_| {});
+            assert_eq!(summary.verdict.exit_code, 99, "{expression}");
+            assert!(summary.thresholds[0].text.starts_with("no samples"), "{expression}");
+        }
+        assert_eq!(code(&["recovery < 1m"], |s| s.probes.clear()), 99);
+        assert_eq!(code(&["recovery < 1m"], |s| s.faults[0].recovery_s = None), 99);
+    }
+
+    #[test]
+    fn skipped_sends_break_a_run() {
+        let skip = |per_mille: u64| {
+            move |s: &mut Summary| s.total.skipped = s.total.due * per_mille / 1000
+        };
+        assert_eq!(code(&[], skip(1)), 0);
+        let summary = judged(&[], skip(2));
+        assert_eq!(summary.verdict.exit_code, 99);
+        assert!(
+            summary.verdict.reasons[0].starts_with("skipped_ratio <= 0.1%: "),
+            "{:?}",
+            summary.verdict
+        );
+    }
+
+    #[test]
+    fn a_generator_that_was_the_bottleneck_outweighs_what_it_measured() {
+        let unfit = |s: &mut Summary| {
+            s.fitness.fit = false;
+            s.fitness.reasons = vec!["used 99 % of its processor".into()];
+        };
+        let summary = judged(&["p95 < 1us"], unfit);
+        assert_eq!(summary.verdict.exit_code, 97);
+        assert_eq!(summary.verdict.reasons.len(), 2);
+        assert_eq!(code(&[], |s| s.verdict.reasons.push("no daemon".into())), 1);
+    }
+
+    #[test]
+    fn failed_checks_count_unless_a_threshold_says_how_many_may() {
+        let check = |s: &mut Summary| {
+            s.checks = vec![CheckResult {
+                name: "status is 200".into(),
+                failed: 1,
+                passed: 9,
+                ..Default::default()
+            }];
+        };
+        assert_eq!(code(&["p95 < 1m"], check), 99);
+        assert_eq!(code(&["checks > 50%"], check), 0);
+        assert_eq!(code(&["error_ratio < 50%"], check), 0);
+    }
+
+    #[test]
+    fn lost_writes_count_unless_a_threshold_says_how_many_may() {
+        let lost = |s: &mut Summary| {
+            s.ledger = Some(Ledger { acknowledged: 10, lost: 1, ..Default::default() });
+        };
+        assert_eq!(code(&[], lost), 99);
+        assert_eq!(code(&["lost_writes < 2"], lost), 0);
+        assert_eq!(code(&["lost_writes == 0"], lost), 99);
+    }
+
+    #[test]
+    fn of_several_phases_the_worst_counts() {
+        let summary = judged(&["phase.fault.p50 < 1ms"], |s| {
+            let mut second = s.phases[1].clone();
+            second.name = "fault-2".into();
+            second.total.latency = Default::default();
+            s.phases[1].name = "fault-1".into();
+            s.phases.push(second);
+        });
+        // One of them has no samples.
+        assert!(!summary.thresholds[0].passed);
+        assert!(summary.thresholds[0].text.starts_with("no samples"));
+    }
+}

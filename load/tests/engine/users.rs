@@ -1,0 +1,98 @@
+//! The closed model: users who come and go.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use faultload::{
+    engine::{Run, Silent},
+    measure::ErrorKind,
+    plan::{Arrival, Stage, Think},
+    template::Shared,
+};
+
+use crate::{errors, figures, get, plan, server::Server, summary};
+
+#[test]
+fn each_user_has_one_request_and_one_connection_at_a_time() {
+    let server = Server::start();
+    let summary =
+        figures(plan(get(server.port, "/"), Arrival::users(8), Duration::from_millis(500)));
+    let total = &summary.total;
+    assert_eq!(total.failed, 0);
+    assert_eq!(total.connections.opened, 8);
+    let log = server.log();
+    assert_eq!(log.len() as u64, total.ok, "every request is counted once");
+    let connections: BTreeSet<_> = log.iter().map(|seen| seen.connection).collect();
+    assert_eq!(connections.len(), 8);
+    assert!(summary.timeline.iter().all(|row| row.in_flight <= 8 && row.connections <= 8));
+}
+
+#[test]
+fn users_ramp_up_and_down_and_think() {
+    let server = Server::start();
+    let mut plan = plan(get(server.port, "/"), Arrival::users(1), Duration::from_secs(1));
+    let stage = |from, to, ms| Stage {
+        duration: Duration::from_millis(ms),
+        arrival: Arrival::Users { from, to },
+        ..plan.stages[0].clone()
+    };
+    plan.stages = vec![stage(0, 200, 500), stage(200, 200, 500), stage(200, 0, 500)];
+    let pause = Duration::from_millis(100);
+    plan.flows[0].steps[0].think = Some(Think { min: pause, max: pause });
+    let summary = figures(plan);
+    let total = &summary.total;
+    assert_eq!((total.failed, total.unfinished), (0, 0), "{:?}", total.errors);
+    assert_eq!(total.connections.opened, 200);
+    assert_eq!(server.log().len() as u64, total.ok);
+    // On average 133 users, each with at most ten requests a second.
+    assert!((400..=2200).contains(&total.ok), "{}", total.ok);
+    let most = summary.timeline.iter().map(|row| row.users).max().unwrap();
+    assert!(most <= 200, "{most}");
+}
+
+#[test]
+fn users_without_a_server_do_not_spin() {
+    let port = Server::start().port;
+    let summary = figures(plan(get(port, "/"), Arrival::users(4), Duration::from_millis(500)));
+    let refused = errors(&summary, ErrorKind::Connect);
+    assert_eq!(refused, summary.total.due);
+    assert!((4..=40).contains(&refused), "{refused}");
+}
+
+#[test]
+fn a_stop_is_graceful_and_a_second_one_is_not() {
+    let server = Server::start();
+    let start = |path| {
+        let mut plan = plan(get(server.port, path), Arrival::users(4), Duration::from_secs(60));
+        plan.limits.drain = Duration::from_secs(60);
+        let pause = Duration::from_secs(30);
+        plan.flows[0].steps[0].think = Some(Think { min: pause, max: pause });
+        Run::new(plan, Shared::default()).unwrap()
+    };
+    let began = Instant::now();
+    let stopping = |run: &Run, times: u64| {
+        let stopper = run.stopper();
+        std::thread::spawn(move || {
+            for _ in 0..times {
+                std::thread::sleep(Duration::from_millis(300));
+                stopper.stop();
+            }
+        })
+    };
+    let run = start("/");
+    let thread = stopping(&run, 1);
+    let outcome = run.execute(&mut Silent).unwrap();
+    thread.join().unwrap();
+    let thinking = summary(&outcome);
+    assert_eq!((thinking.total.ok, thinking.total.unfinished), (4, 0));
+
+    let run = start("/hang");
+    let thread = stopping(&run, 2);
+    let outcome = run.execute(&mut Silent).unwrap();
+    thread.join().unwrap();
+    let hanging = summary(&outcome);
+    assert_eq!((hanging.total.ok, hanging.total.unfinished), (0, 4));
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
