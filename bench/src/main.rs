@@ -16,7 +16,7 @@ mod unrelated;
 use std::{fs, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use report::{Machine, Report};
 use serde::Serialize;
@@ -31,7 +31,13 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum What {
     /// The network faults
-    Net(Options),
+    Net {
+        #[command(flatten)]
+        options: Options,
+        /// Only these parts
+        #[arg(long, value_enum, value_delimiter = ',')]
+        only: Vec<Part>,
+    },
     /// What an active syscall fault costs the calls of processes that it does not name
     Syscall(Options),
     /// Serve as the user-space proxy that bulk transfers are compared with
@@ -54,7 +60,7 @@ struct Options {
 
 fn main() -> Result<ExitCode> {
     match Cli::parse().what {
-        What::Net(options) => net(options),
+        What::Net { options, only } => net(options, &only),
         What::Syscall(options) => syscall(options),
         What::Proxy { kind, listen, upstream, latency_ms } => {
             kind.serve(listen, upstream, latency_ms)
@@ -62,15 +68,26 @@ fn main() -> Result<ExitCode> {
     }
 }
 
-fn net(Options { json, command, scale }: Options) -> Result<ExitCode> {
+/// What is measured of the network faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Inject,
+    Packet,
+    Idle,
+    Bulk,
+    Accuracy,
+}
+
+fn net(Options { json, command, scale }: Options, only: &[Part]) -> Result<ExitCode> {
+    let has = |part| only.is_empty() || only.contains(&part);
     let report = Report {
         command,
         machine: Machine::here(),
-        inject: inject::measure(scale),
-        packet: packet::measure(scale)?,
-        idle: idle::measure(),
-        bulk: bulk::measure(scale)?,
-        accuracy: accuracy::measure(scale),
+        inject: if has(Part::Inject) { inject::measure(scale) } else { Vec::new() },
+        packet: if has(Part::Packet) { packet::measure(scale)? } else { Vec::new() },
+        idle: has(Part::Idle).then(idle::measure),
+        bulk: has(Part::Bulk).then(|| bulk::measure(scale)).transpose()?,
+        accuracy: if has(Part::Accuracy) { accuracy::measure(scale) } else { Vec::new() },
     };
     print!("{report}");
     write(&report, json)?;

@@ -17,9 +17,9 @@ pub struct Report {
     /// Packets that no rule matches.
     pub packet: Vec<Packet>,
     /// Doing nothing.
-    pub idle: Idle,
+    pub idle: Option<Idle>,
     /// Throughput.
-    pub bulk: Bulk,
+    pub bulk: Option<Bulk>,
     /// Exactness of delays.
     pub accuracy: Vec<Accuracy>,
 }
@@ -198,20 +198,18 @@ impl Report {
         for p in &self.packet {
             hold(format!("a packet beside {} {} rules, ns", p.rules, p.dimension), p.ns, 150.0);
         }
-        hold("idle, KiB".to_owned(), self.idle.daemon_kib as f64, 20.0 * 1024.0);
-        hold("idle, wake-ups".to_owned(), self.idle.wakeups as f64, 0.0);
-        let line = self.bulk.delay_line_gbit.median;
-        hold(
-            "bare loopback beside the delay line".to_owned(),
-            self.bulk.bare_gbit.median / line,
-            4.0,
-        );
-        for p in self.bulk.proxies.iter().filter(|p| p.is_promised) {
-            hold(
-                format!("twice {} beside the delay line", p.proxy),
-                2.0 * p.gbit.median / line,
-                1.0,
-            );
+        if let Some(idle) = &self.idle {
+            hold("idle, KiB".to_owned(), idle.daemon_kib as f64, 20.0 * 1024.0);
+            hold("idle, wake-ups".to_owned(), idle.wakeups as f64, 0.0);
+        }
+        if let Some(bulk) = &self.bulk {
+            let line = bulk.delay_line_gbit.median;
+            let beside = "bare loopback beside the delay line".to_owned();
+            hold(beside, bulk.bare_gbit.median / line, 4.0);
+            for p in bulk.proxies.iter().filter(|p| p.is_promised) {
+                let beside = format!("twice {} beside the delay line", p.proxy);
+                hold(beside, 2.0 * p.gbit.median / line, 1.0);
+            }
         }
         for a in self.accuracy.iter().filter(|a| a.is_ours()) {
             let name =
@@ -226,61 +224,95 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Machine { kernel, cpu, cores, load } = &self.machine;
-        writeln!(f, "{}\nLinux {kernel}, {cores} cores of {cpu}, load {load}\n", self.command)?;
-        writeln!(f, "inject (ms)          median      p99      max   promised")?;
-        for i in &self.inject {
-            for (what, s, most) in [
-                ("process", &i.process_ms, "< 30"),
-                ("inside", &i.inside_ms, "< 5"),
-                ("API call", &i.call_ms, ""),
-            ] {
-                let name = format!("{} {what}", i.kind);
-                writeln!(f, "{name:<18}{:>9.2}{:>9.2}{:>9.2}   {most}", s.median, s.p99, s.max)?;
-            }
-        }
-        writeln!(f, "\na packet that no rule matches      ns   promised")?;
-        for p in &self.packet {
-            let name = format!("{} rules by {}", p.rules, p.dimension);
-            writeln!(f, "{name:<28}{:>9.0}   < 150", p.ns)?;
-        }
-        let Idle { daemon_kib, guardian_kib, wakeups, seconds } = &self.idle;
-        writeln!(
-            f,
-            "\nidle: {daemon_kib} KiB resident (guardian {guardian_kib} KiB), promised < 20480; {wakeups} wake-ups in {seconds} s, promised 0"
-        )?;
-        writeln!(f, "\nbulk TCP over loopback (Gbit/s)   median      min      max")?;
-        let b = &self.bulk;
-        let mut row = |name: &str, s: &Spread| {
-            writeln!(f, "{name:<31}{:>9.2}{:>9.2}{:>9.2}", s.median, s.min, s.max)
-        };
-        row("bare", &b.bare_gbit)?;
-        row("1 ms delay line", &b.delay_line_gbit)?;
-        for p in &b.proxies {
-            row(&format!("{}, 1 ms", p.proxy), &p.gbit)?;
-        }
-        let line = b.delay_line_gbit.median;
-        let of_bare = line / b.bare_gbit.median;
-        writeln!(f, "the delay line moves {of_bare:.2} of bare (promised ≥ 0.25)")?;
-        for p in &b.proxies {
-            let times = line / p.gbit.median;
-            let promised = if p.is_promised { " (promised ≥ 2)" } else { "" };
-            writeln!(f, "the delay line moves {times:.1} times {}{promised}", p.proxy)?;
-        }
-        writeln!(
-            f,
-            "\nerror of the added round trip (ms)                    median      p99   promised ≤ 0.2, ≤ 1 (edt, delay line)"
-        )?;
-        for a in &self.accuracy {
-            let name = format!(
-                "{:<11}{:>6} ms  {:<5}IPv{} {}  {:>4} round trips",
-                a.backend, a.delay_ms, a.way, a.ip, a.proto, a.count
-            );
-            writeln!(f, "{name:<52}{:>9.3}{:>9.3}", a.error_median_ms, a.error_p99_ms)?;
-        }
+        writeln!(f, "{}\nLinux {kernel}, {cores} cores of {cpu}, load {load}", self.command)?;
+        show_inject(f, &self.inject)?;
+        show_packet(f, &self.packet)?;
+        self.idle.as_ref().map_or(Ok(()), |idle| show_idle(f, idle))?;
+        self.bulk.as_ref().map_or(Ok(()), |bulk| show_bulk(f, bulk))?;
+        show_accuracy(f, &self.accuracy)?;
         let missed = self.missed();
         if missed.is_empty() {
             return writeln!(f, "\nevery promise holds");
         }
         writeln!(f, "\nNOT AS PROMISED:\n  {}", missed.join("\n  "))
     }
+}
+
+fn show_inject(f: &mut fmt::Formatter<'_>, rows: &[Inject]) -> fmt::Result {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "\ninject (ms)          median      p99      max   promised")?;
+    for i in rows {
+        for (what, s, most) in [
+            ("process", &i.process_ms, "< 30"),
+            ("inside", &i.inside_ms, "< 5"),
+            ("API call", &i.call_ms, ""),
+        ] {
+            let name = format!("{} {what}", i.kind);
+            writeln!(f, "{name:<18}{:>9.2}{:>9.2}{:>9.2}   {most}", s.median, s.p99, s.max)?;
+        }
+    }
+    Ok(())
+}
+
+fn show_packet(f: &mut fmt::Formatter<'_>, rows: &[Packet]) -> fmt::Result {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "\na packet that no rule matches      ns   promised")?;
+    for p in rows {
+        let name = format!("{} rules by {}", p.rules, p.dimension);
+        writeln!(f, "{name:<28}{:>9.0}   < 150", p.ns)?;
+    }
+    Ok(())
+}
+
+fn show_idle(f: &mut fmt::Formatter<'_>, idle: &Idle) -> fmt::Result {
+    let Idle { daemon_kib, guardian_kib, wakeups, seconds } = idle;
+    writeln!(
+        f,
+        "\nidle: {daemon_kib} KiB resident (guardian {guardian_kib} KiB), promised < 20480; \
+         {wakeups} wake-ups in {seconds} s, promised 0"
+    )
+}
+
+fn show_bulk(f: &mut fmt::Formatter<'_>, b: &Bulk) -> fmt::Result {
+    writeln!(f, "\nbulk TCP over loopback (Gbit/s)   median      min      max")?;
+    let mut row = |name: &str, s: &Spread| {
+        writeln!(f, "{name:<31}{:>9.2}{:>9.2}{:>9.2}", s.median, s.min, s.max)
+    };
+    row("bare", &b.bare_gbit)?;
+    row("1 ms delay line", &b.delay_line_gbit)?;
+    for p in &b.proxies {
+        row(&format!("{}, 1 ms", p.proxy), &p.gbit)?;
+    }
+    let line = b.delay_line_gbit.median;
+    let of_bare = line / b.bare_gbit.median;
+    writeln!(f, "the delay line moves {of_bare:.2} of bare (promised ≥ 0.25)")?;
+    for p in &b.proxies {
+        let times = line / p.gbit.median;
+        let promised = if p.is_promised { " (promised ≥ 2)" } else { "" };
+        writeln!(f, "the delay line moves {times:.1} times {}{promised}", p.proxy)?;
+    }
+    Ok(())
+}
+
+fn show_accuracy(f: &mut fmt::Formatter<'_>, rows: &[Accuracy]) -> fmt::Result {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        f,
+        "\nerror of the added round trip (ms)                    median      p99   \
+         promised ≤ 0.2, ≤ 1 (edt, delay line)"
+    )?;
+    for a in rows {
+        let name = format!(
+            "{:<11}{:>6} ms  {:<5}IPv{} {}  {:>4} round trips",
+            a.backend, a.delay_ms, a.way, a.ip, a.proto, a.count
+        );
+        writeln!(f, "{name:<52}{:>9.3}{:>9.3}", a.error_median_ms, a.error_p99_ms)?;
+    }
+    Ok(())
 }

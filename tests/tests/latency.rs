@@ -82,6 +82,10 @@ fn ends_by_itself_and_on_time() {
     for way in [Way::Lo4, Way::Veth6] {
         let world = way.world();
         let mut pair = way.pair(&world);
+        // The time runs from the request, and the first fault of a daemon may have to wait for the
+        // programs.
+        world.inject("latency --ms 1 --port 9");
+        world.revert_all();
         let time = stretched(1500.0);
         let fault =
             world.inject(&format!("latency --ms 40 --port {} --for {time}ms", pair.ports()));

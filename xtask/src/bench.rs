@@ -37,7 +37,13 @@ pub struct Args {
 enum What {
     /// The network faults: accuracy, cost of a packet, of an injection, of doing nothing, and
     /// throughput; beside netem where the kernel has it and beside a user-space proxy
-    Net(Where),
+    Net {
+        #[command(flatten)]
+        at: Where,
+        /// Only these parts: inject, packet, idle, bulk, accuracy
+        #[arg(long, value_name = "PART,…")]
+        only: Option<String>,
+    },
     /// What an active syscall fault costs the calls of processes that it does not name
     Syscall(Where),
 }
@@ -71,17 +77,21 @@ impl Where {
 /// # Errors
 /// If something does not build or cannot be measured. A promise that is broken is an exit code.
 pub fn bench(paths: &Paths, args: &Args) -> Result<ExitCode> {
-    let (name, at) = match &args.what {
-        What::Net(at) => ("net", at),
-        What::Syscall(at) => ("syscall", at),
+    let (name, at, only) = match &args.what {
+        What::Net { at, only } => ("net", at, only.as_deref()),
+        What::Syscall(at) => ("syscall", at, None),
     };
     let programs = build(paths)?;
     let dir = paths.target.join("bench");
     fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
     let suffix = at.vm.as_ref().map_or_else(String::new, |label| format!("-{label}"));
     let json = dir.join(format!("{name}{suffix}.json"));
-    let command = at.typed(name);
-    let arguments = [name, "--command", &command, "--scale", &at.scale.to_string(), "--json"];
+    let only = only.map(|parts| format!("--only={parts}"));
+    let command = at.typed(name) + &only.as_ref().map_or_else(String::new, |o| format!(" {o}"));
+    let scale = at.scale.to_string();
+    let mut arguments = vec![name];
+    arguments.extend(only.as_deref());
+    arguments.extend(["--command", &command, "--scale", &scale, "--json"]);
     let passed = match &at.vm {
         None => here(&programs, &arguments, &json)?,
         Some(label) => in_guest(paths, &programs, label, &arguments, &json)?,

@@ -74,6 +74,10 @@ pub fn make(cache: &Path) -> Result<()> {
     let root = stage.path().join("root");
     let mut command = command(debootstrap, &["--variant=minbase"]);
     command.arg(format!("--include={}", PACKAGES.join(",")));
+    if release.id == "ubuntu" {
+        // Where it keeps Redis.
+        command.arg("--components=main,universe");
+    }
     if let Some(keyring) = &source.signed_by {
         command.arg(format!("--keyring={keyring}"));
     }
