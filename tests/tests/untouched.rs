@@ -149,7 +149,9 @@ fn the_ssh_session_survives_a_partition_of_everything() {
 fn vlan_tagged_packets_are_matched_once() {
     let home = Home::new();
     let probe = Netns::enter();
-    let has_vlan = succeeds("ip link add link lo name probe0 type vlan id 7");
+    // Not on lo, which takes no VLANs anywhere.
+    run("ip link add probe0 type veth peer name probe1");
+    let has_vlan = succeeds("ip link add link probe0 name probe2 type vlan id 7");
     drop(probe);
     if !has_vlan {
         vm_only!("this kernel has no VLAN devices");
