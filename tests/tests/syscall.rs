@@ -169,6 +169,29 @@ fn a_process_and_its_children_are_hit_and_nobody_else() {
 }
 
 #[test]
+fn children_born_in_a_crowd_are_hit() {
+    let world = World::new();
+    needs!(world, "lsm");
+    let (_dir, path) = place();
+    let file = path.join("app/in");
+    let born = format!("for n in $(seq 25); do (: <{}) & done; wait", file.display());
+    let script = format!("read go; for n in $(seq 8); do ({born}) & done; wait");
+    let mut shell = Command::new("sh")
+        .args(["-c", &script])
+        .env("LC_ALL", "C")
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let what = format!("--call openat --errno EUCLEAN --path {}", file.display());
+    world.inject_id(&format!("syscall {what} --pid {} --backend lsm --for 300s", shell.id()));
+    shell.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    let output = shell.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said.matches("Structure needs cleaning").count(), 200, "{said}");
+}
+
+#[test]
 fn at_most_five_of_64_racing_threads_and_a_share() {
     let world = World::new();
     needs!(world, "cgroup");

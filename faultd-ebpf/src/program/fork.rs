@@ -9,10 +9,22 @@ use faultd_abi::{NOTE_FORK_UNREADABLE, NOTE_PIDS_FULL};
 
 use crate::maps::{CONFIG, PID_CLASS, note};
 
+macro_rules! copies {
+    ($($name:ident)*) => {$(
+        /// One of [`faultd_abi::FORK_COPIES`].
+        #[raw_tracepoint(tracepoint = "sched_process_fork")]
+        pub fn $name(ctx: RawTracePointContext) -> i32 {
+            follow(&ctx)
+        }
+    )*};
+}
+
+copies!(task_fork_1 task_fork_2 task_fork_3 task_fork_4);
+
 /// `trace_sched_process_fork(parent, child)`, include/trace/events/sched.h. A
 /// raw tracepoint, because those need no tracefs.
-#[raw_tracepoint(tracepoint = "sched_process_fork")]
-pub fn task_fork(ctx: RawTracePointContext) -> i32 {
+#[inline(always)]
+fn follow(ctx: &RawTracePointContext) -> i32 {
     // The caller of fork(2) and not `parent`, which CLONE_PARENT makes another.
     let parent = (bpf_get_current_pid_tgid() >> 32) as u32;
     let Some(config) = CONFIG.get(0) else { return 0 };

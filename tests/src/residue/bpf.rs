@@ -5,12 +5,15 @@ use std::{collections::BTreeSet, fs};
 use crate::bpf;
 
 /// Names of faultd's programs begin so (the kernel cuts names at 15 bytes).
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 10] = [
     "tc_egress",
     "tc_ingress",
     "cg_ingress",
     "sock_create",
-    "task_fork",
+    "task_fork_1",
+    "task_fork_2",
+    "task_fork_3",
+    "task_fork_4",
     "tap_ingress",
     "faultd_syscall",
 ];

@@ -15,7 +15,10 @@ use aya_obj::{
     Object as Parsed,
     generated::{bpf_attach_type, bpf_prog_type},
 };
-use faultd_abi::syscall::{CallKey, Config, Root, Rule, State, map};
+use faultd_abi::{
+    FORK_COPIES,
+    syscall::{CallKey, Config, Root, Rule, State, map},
+};
 
 use super::{
     calls::{At, GroupHook, Place},
@@ -144,9 +147,16 @@ impl Object {
 
     /// Follows children from now on.
     ///
+    /// Several copies of the program do, each of which is enough:
+    /// [`FORK_COPIES`].
+    ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn follow_children(&self) -> anyhow::Result<Attached> {
+    pub fn follow_children(&self) -> anyhow::Result<Vec<Attached>> {
+        (0..FORK_COPIES).map(|_| self.follow_forks()).collect()
+    }
+
+    fn follow_forks(&self) -> anyhow::Result<Attached> {
         let program = self.program(FORK, Kind::Tracepoint)?;
         let link = bpf::raw_tracepoint(program.as_fd(), c"sched_process_fork")
             .context("attaching to sched_process_fork")?;

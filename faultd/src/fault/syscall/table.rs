@@ -76,7 +76,7 @@ struct Loaded {
     rules: BTreeMap<Slot, RuleSpec>,
     attached: BTreeMap<Place, Attached>,
     last: Slot,
-    _children: Attached,
+    _children: Vec<Attached>,
 }
 
 impl Table {

@@ -85,6 +85,8 @@ impl Default for LoadOptions {
 
 /// Names of the programs.
 pub mod program {
+    use faultd_abi::FORK_COPIES;
+
     /// Classifier, packets that leave an interface.
     pub const TC_EGRESS: &str = "tc_egress";
     /// Classifier, packets that arrive at an interface.
@@ -95,8 +97,9 @@ pub mod program {
     pub const CG_INGRESS: &str = "cg_ingress";
     /// Tags new sockets.
     pub const SOCK_CREATE: &str = "sock_create";
-    /// Keeps track of children.
-    pub const TASK_FORK: &str = "task_fork";
+    /// Keep track of children; each is enough.
+    pub const TASK_FORK: [&str; FORK_COPIES] =
+        ["task_fork_1", "task_fork_2", "task_fork_3", "task_fork_4"];
 }
 
 /// An array map.
@@ -199,8 +202,10 @@ fn load_programs(ebpf: &mut Ebpf) -> Result<(), LoadError> {
     cg_ingress(ebpf)?.load().map_err(|source| LoadError::Program { name, source })?;
     let name = program::SOCK_CREATE;
     sock_create(ebpf)?.load().map_err(|source| LoadError::Program { name, source })?;
-    let name = program::TASK_FORK;
-    task_fork(ebpf)?.load().map_err(|source| LoadError::Program { name, source })
+    for name in program::TASK_FORK {
+        task_fork(ebpf, name)?.load().map_err(|source| LoadError::Program { name, source })?;
+    }
+    Ok(())
 }
 
 /// A classifier by name.
@@ -235,12 +240,14 @@ pub fn sock_create(ebpf: &mut Ebpf) -> Result<&mut CgroupSock, LoadError> {
     program.try_into().map_err(|source| LoadError::Program { name, source })
 }
 
-/// The program that keeps track of children.
+/// A program that keeps track of children, by name.
 ///
 /// # Errors
 /// When the object lacks it.
-pub fn task_fork(ebpf: &mut Ebpf) -> Result<&mut RawTracePoint, LoadError> {
-    let name = program::TASK_FORK;
+pub fn task_fork<'a>(
+    ebpf: &'a mut Ebpf,
+    name: &'static str,
+) -> Result<&'a mut RawTracePoint, LoadError> {
     let program = ebpf.program_mut(name).ok_or(LoadError::Missing(name))?;
     program.try_into().map_err(|source| LoadError::Program { name, source })
 }

@@ -67,7 +67,7 @@ enum Held {
     Filter(Box<clsact::Filter>),
     CgroupSkb(#[expect(dead_code, reason = "held for its drop")] CgroupSkbLink),
     CgroupSock(#[expect(dead_code, reason = "held for its drop")] CgroupSockLink),
-    RawTracePoint(#[expect(dead_code, reason = "held for its drop")] RawTracePointLink),
+    RawTracePoints(#[expect(dead_code, reason = "held for its drop")] Vec<RawTracePointLink>),
 }
 
 struct Attached {
@@ -102,7 +102,7 @@ impl Attachments {
                     Held::Tcx(_) => "tcx",
                     Held::Filter(_) => "clsact",
                     Held::CgroupSkb(_) | Held::CgroupSock(_) => "cgroup",
-                    Held::RawTracePoint(_) => "raw_tracepoint",
+                    Held::RawTracePoints(_) => "raw_tracepoint",
                 };
                 (*place, how)
             })
@@ -197,7 +197,7 @@ impl Attachments {
             Tap(ifindex) => (program::TAP_INGRESS, ifindex, TcAttachType::Ingress),
             SocketIngress => return cgroup::attach(ebpf).map(Held::CgroupSkb),
             SocketCreate => return cgroup::attach_create(ebpf).map(Held::CgroupSock),
-            Fork => return attach_fork(ebpf).map(Held::RawTracePoint),
+            Fork => return attach_fork(ebpf).map(Held::RawTracePoints),
         };
         let program = object::classifier(ebpf, name)?;
         if self.tcx != Some(false) {
@@ -222,9 +222,12 @@ impl Attachments {
     }
 }
 
-fn attach_fork(ebpf: &mut Ebpf) -> Result<RawTracePointLink, PlaneError> {
-    let fail = |source| PlaneError::Program { what: Place::Fork.to_string(), source };
-    let program = object::task_fork(ebpf)?;
-    let id = program.attach("sched_process_fork").map_err(fail)?;
-    program.take_link(id).map_err(fail)
+fn attach_fork(ebpf: &mut Ebpf) -> Result<Vec<RawTracePointLink>, PlaneError> {
+    let attach = |name| {
+        let fail = |source| PlaneError::Program { what: Place::Fork.to_string(), source };
+        let program = object::task_fork(ebpf, name)?;
+        let id = program.attach("sched_process_fork").map_err(fail)?;
+        program.take_link(id).map_err(fail)
+    };
+    program::TASK_FORK.into_iter().map(attach).collect()
 }
