@@ -1,7 +1,7 @@
 //! What the programs of `faultd-syscall` and the daemon share.
 
-/// Rule slots. Each more makes the verifier take longer.
-pub const SLOTS: u32 = 8;
+/// Rule slots: bits of a word, less [`EXEMPT`].
+pub const SLOTS: u32 = 30;
 
 /// In the values of `PIDS`: rules for groups and users leave the process alone.
 pub const EXEMPT: u32 = 1 << 31;
@@ -11,6 +11,12 @@ pub const INIT: u32 = 1;
 
 /// A draw of 32 bits is always below this.
 pub const ALWAYS: u64 = 1 << 32;
+
+/// Entries of `PID_FILTER`, a power of two.
+pub const FILTERED: u32 = 1 << 13;
+
+/// A count that is never reached.
+pub const NO_LIMIT: u64 = i64::MAX as u64;
 
 /// Levels of directories that a path is followed up.
 pub const DEPTH: u32 = 32;
@@ -74,11 +80,12 @@ pub mod hook {
 }
 
 /// One rule (map `RULES`, by slot). What is not asked for has the value that
-/// everything passes: each comparison fewer halves what the verifier follows.
+/// everything passes, so that nobody has to ask whether it was.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Rule {
     /// Boot-time nanosecond from which the rule does nothing any more; 0: free.
+    /// This and the counts below are at most [`NO_LIMIT`].
     pub expires_boot_ns: u64,
     /// Seed of its random decisions.
     pub seed: u64,
@@ -86,9 +93,9 @@ pub struct Rule {
     pub probability: u64,
     /// Every n-th call; 1.
     pub every: u64,
-    /// The first n calls; the largest number.
+    /// The first n calls; [`NO_LIMIT`].
     pub first: u64,
-    /// At most n calls; the largest number.
+    /// At most n calls; [`NO_LIMIT`].
     pub max: u64,
     /// With a bit in [`Config::scopes`]: the cgroup v2 id.
     pub cgroup: u64,
@@ -128,6 +135,8 @@ pub struct Config {
     pub pids: u32,
     /// Rules for a control group, a user, or both.
     pub scopes: u32,
+    /// Those of them that name a user.
+    pub users: u32,
     /// Rules for what is below a root in `ROOTS`.
     pub paths: u32,
     /// Where the kernel keeps things.
@@ -164,8 +173,8 @@ pub struct Offsets {
     pub dentry_inode: u32,
     /// `inode.i_ino`
     pub inode_ino: u32,
-    /// `inode.i_sb`
-    pub inode_sb: u32,
+    /// `dentry.d_sb`
+    pub dentry_sb: u32,
     /// `super_block.s_dev`
     pub sb_dev: u32,
     /// `linux_binprm.file`
@@ -212,6 +221,9 @@ pub mod map {
     pub const SETTINGS: &str = "SETTINGS";
     /// Slots by process.
     pub const PIDS: &str = "PIDS";
+    /// By the low bits of a process's number: whether `PIDS` may know it. It
+    /// spares the processes that no rule is about the dearer look-up.
+    pub const PID_FILTER: &str = "PID_FILTER";
     /// Slots by [`super::CallKey`].
     pub const CALLS: &str = "CALLS";
     /// Slots by [`super::Root`].
@@ -221,6 +233,7 @@ pub mod map {
 const _: () = {
     assert!(size_of::<Rule>() == 88);
     assert!(size_of::<State>() == 16);
-    assert!(size_of::<Config>() == 92);
+    assert!(size_of::<Config>() == 96);
+    assert!(SLOTS < EXEMPT.trailing_zeros() && FILTERED.is_power_of_two());
     assert!(size_of::<Root>() == 16);
 };

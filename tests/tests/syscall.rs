@@ -192,6 +192,43 @@ fn children_born_in_a_crowd_are_hit() {
 }
 
 #[test]
+fn thirty_faults_at_once_and_no_more() {
+    let world = World::new();
+    needs!(world, "lsm");
+    let group = group!();
+    let (_dir, path) = place();
+    let file = |n: usize| path.join(format!("app/{n}"));
+    let mut script = String::new();
+    for n in 0..31 {
+        fs::write(file(n), "").unwrap();
+        script.push_str(&format!("(: <{}) 2>&1; ", file(n).display()));
+    }
+    let errors = [("EUCLEAN", "Structure needs cleaning"), ("EIO", "Input/output error")];
+    let what = |n: usize| {
+        let errno = errors[n % 2].0;
+        let file = file(n).display().to_string();
+        format!(
+            "syscall --call openat --errno {errno} --path {file} --cgroup {} --for 300s",
+            group.name()
+        )
+    };
+    let ids: Vec<String> = (0..30).map(|n| world.inject_id(&what(n))).collect();
+    let refused = world.ctl(&format!("inject {}", what(30)));
+    assert!(refused.stderr.contains("30 syscall faults are in force"), "{refused:?}");
+    let said = shell(&group, &script).stdout;
+    let said: Vec<&str> = said.lines().collect();
+    assert_eq!(said.len(), 30, "{said:?}");
+    for (n, line) in said.iter().enumerate() {
+        assert!(line.ends_with(errors[n % 2].1), "{n}: {line}");
+    }
+    for id in &ids {
+        assert_eq!(counter(&world, id, "affected"), 1, "{id}");
+    }
+    world.ctl("revert --all").ok();
+    assert_eq!(shell(&group, &script).stdout, "");
+}
+
+#[test]
 fn at_most_five_of_64_racing_threads_and_a_share() {
     let world = World::new();
     needs!(world, "cgroup");

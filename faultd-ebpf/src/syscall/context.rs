@@ -1,6 +1,10 @@
 //! What the kernel is doing right now: the call, its number, its arguments.
 
-use aya_ebpf::helpers::{bpf_get_current_task_btf, bpf_probe_read_kernel, bpf_task_pt_regs};
+use core::mem::MaybeUninit;
+
+use aya_ebpf::helpers::{
+    bpf_get_current_task_btf, bpf_task_pt_regs, generated::bpf_probe_read_kernel,
+};
 use faultd_abi::syscall::Offsets;
 
 /// `PF_IO_WORKER | PF_KTHREAD`, include/linux/sched.h: such threads make no
@@ -26,16 +30,32 @@ pub fn argument(args: *const u64, n: usize) -> Address {
 /// A word of a kernel structure; 0 if it cannot be read.
 #[inline(always)]
 pub fn read(at: Address, offset: u32) -> u64 {
-    // SAFETY: a read that faults returns an error.
-    unsafe { bpf_probe_read_kernel(at.wrapping_add(offset.into()) as *const u64) }.unwrap_or(0)
+    copy(at.wrapping_add(offset.into()))
 }
 
 /// Half a word of a kernel structure; 0 if it cannot be read.
 #[inline(always)]
 pub fn read32(at: Address, offset: u32) -> u32 {
-    // SAFETY: a read that faults returns an error.
-    unsafe { bpf_probe_read_kernel(at.wrapping_add(offset.into()) as *const u32) }.unwrap_or(0)
+    copy(at.wrapping_add(offset.into()))
 }
+
+/// A number that lies at `at`; 0 if it cannot be read.
+#[inline(always)]
+fn copy<T: Number>(at: Address) -> T {
+    let mut number = MaybeUninit::<T>::uninit();
+    // SAFETY: the helper fills the number whatever happens, with zeros where the
+    // read faults (`bpf_probe_read_kernel_common`, kernel/trace/bpf_trace.c), and
+    // every pattern of bits is one. To look at its answer as well would double
+    // what the verifier follows at every read.
+    unsafe {
+        bpf_probe_read_kernel(number.as_mut_ptr().cast(), size_of::<T>() as u32, at as *const _);
+        number.assume_init()
+    }
+}
+
+trait Number {}
+impl Number for u64 {}
+impl Number for u32 {}
 
 /// The number of the system call that the current thread is in; `None` if it is
 /// in none, or in one of another ABI.

@@ -4,9 +4,11 @@ use aya_ebpf::{
     helpers::bpf_get_current_pid_tgid, macros::raw_tracepoint, programs::RawTracePointContext,
 };
 
+use faultd_abi::syscall::FILTERED;
+
 use crate::{
     context::{Address, read32},
-    maps::{PIDS, SETTINGS},
+    maps::{PID_FILTER, PIDS, SETTINGS},
 };
 
 /// `trace_sched_process_fork(parent, child)`, include/trace/events/sched.h.
@@ -25,6 +27,11 @@ pub fn task_fork(ctx: RawTracePointContext) -> i32 {
     match unsafe { PIDS.get(&parent) }.copied() {
         Some(slots) => {
             let _ = PIDS.insert(&tgid, &slots, 0);
+            if let Some(word) = PID_FILTER.get_ptr_mut(tgid % FILTERED) {
+                // SAFETY: the map's element, valid while the program runs; nobody
+                // writes anything else.
+                unsafe { word.write_volatile(1) };
+            }
         }
         // An earlier process with this number may have been in some rule.
         None => {

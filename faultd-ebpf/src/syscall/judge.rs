@@ -2,16 +2,15 @@
 
 use core::arch::asm;
 
-use aya_ebpf::helpers::{
-    bpf_get_current_ancestor_cgroup_id, bpf_get_current_pid_tgid, bpf_get_current_uid_gid,
-    bpf_ktime_get_boot_ns,
-};
-use faultd_abi::syscall::{CallKey, Config, EXEMPT, INIT, Offsets, SLOTS};
+use aya_ebpf::helpers::bpf_ktime_get_boot_ns;
+use faultd_abi::syscall::{CallKey, Offsets, SLOTS};
 
 use crate::{
     atomic,
     context::{Address, number},
-    maps::{CALLS, PIDS, RULES, SETTINGS, STATES},
+    flag::{is_below, is_zero, mask, remainder},
+    maps::{CALLS, RULES, SETTINGS, STATES},
+    named::named,
     rng::draw,
     tree::slots_above,
 };
@@ -38,29 +37,27 @@ pub fn judge(hook: u32, dentries: impl FnOnce(&Offsets) -> Option<(Address, Addr
     }
     let Some((one, other)) = dentries(&config.offsets) else { return 0 };
     if slots & config.paths != 0 {
-        let mut below = slots_above(one, &config.offsets);
-        if other != 0 {
-            below |= slots_above(other, &config.offsets);
+        let mut below = 0;
+        for entry in [one, other] {
+            if entry != 0 {
+                below |= slots_above(entry, &config.offsets);
+            }
         }
         slots &= !config.paths | below;
     }
     // Bits are shifted out, so that the verifier forgets what it learned of them.
-    let mut error = 0;
+    let mut error = 0_u64;
     for slot in 0..SLOTS {
         if slots == 0 {
             break;
         }
         let is_set = slots & 1 != 0;
         slots >>= 1;
-        if !is_set {
-            continue;
-        }
-        let errno = meet(slot);
-        if error == 0 {
-            error = errno;
+        if is_set {
+            error |= meet(slot) & mask(is_zero(error));
         }
     }
-    error
+    error as u32
 }
 
 /// What a program that stands in for a function answers: 0, or an error with all
@@ -87,60 +84,22 @@ fn unknown(value: i64) -> i64 {
     same
 }
 
-/// The slots of rules that name the current process.
-#[inline(always)]
-fn named(config: &Config) -> u32 {
-    if config.pids | config.scopes == 0 {
-        return 0;
-    }
-    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    // SAFETY: a word, copied at once.
-    let known = unsafe { PIDS.get(&tgid) }.copied().unwrap_or(0);
-    let mut slots = known & config.pids;
-    if config.scopes == 0 || known & EXEMPT != 0 || tgid == INIT {
-        return slots;
-    }
-    let uid = bpf_get_current_uid_gid() as u32;
-    let mut scopes = config.scopes;
-    for slot in 0..SLOTS {
-        if scopes == 0 {
-            break;
-        }
-        let is_set = scopes & 1 != 0;
-        scopes >>= 1;
-        if !is_set {
-            continue;
-        }
-        let Some(rule) = RULES.get(slot) else { break };
-        // SAFETY: takes a number.
-        let group = unsafe { bpf_get_current_ancestor_cgroup_id(rule.level as i32) };
-        let differs =
-            (group ^ rule.cgroup) & rule.cgroup_mask | u64::from((uid ^ rule.uid) & rule.uid_mask);
-        if differs == 0 {
-            slots |= rule.bit;
-        }
-    }
-    slots
-}
-
 /// Counts a call that a rule matches; the error if the rule hits it, or 0.
+///
+/// Without branches: the verifier follows both sides of each, for every rule.
 #[inline(always)]
-fn meet(slot: u32) -> u32 {
+fn meet(slot: u32) -> u64 {
     let (Some(rule), Some(state)) = (RULES.get(slot), STATES.get_ptr_mut(slot)) else { return 0 };
-    // SAFETY: only reads the clock.
-    if unsafe { bpf_ktime_get_boot_ns() } >= rule.expires_boot_ns {
-        return 0;
-    }
     // SAFETY: the map's element, valid while the program runs; other programs
     // change it by atomic additions only.
     let state = unsafe { &mut *state };
-    let number = atomic::fetch_add(&mut state.matched, 1);
-    if (number + 1).checked_rem(rule.every) != Some(0)
-        || number >= rule.first
-        || draw(rule.seed, number).high() >= rule.probability
-        || atomic::fetch_add(&mut state.chosen, 1) >= rule.max
-    {
-        return 0;
-    }
-    rule.errno
+    // SAFETY: only reads the clock.
+    let in_force = is_below(unsafe { bpf_ktime_get_boot_ns() }, rule.expires_boot_ns);
+    let number = atomic::fetch_add(&mut state.matched, in_force);
+    let chosen = in_force
+        & is_zero(remainder(number + 1, rule.every))
+        & is_below(number, rule.first)
+        & is_below(draw(rule.seed, number).high(), rule.probability);
+    let before = atomic::fetch_add(&mut state.chosen, chosen);
+    u64::from(rule.errno) & mask(chosen & is_below(before, rule.max))
 }

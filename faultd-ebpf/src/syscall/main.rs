@@ -6,7 +6,7 @@
 //! above the file ([`tree`]).
 //!
 //! Invariants:
-//! - A process that no rule names costs two look-ups at most.
+//! - A process that no rule names costs no look-up in a hash table.
 //! - A rule whose time is up does nothing, whatever the daemon does.
 //! - Each call is judged at one place, once.
 //!
@@ -22,10 +22,12 @@ mod atomic;
 mod cgroup;
 mod context;
 mod entry;
+mod flag;
 mod fork;
 mod hooks;
 mod judge;
 mod maps;
+mod named;
 #[expect(dead_code, reason = "the network programs use the rest of it")]
 #[path = "../rng.rs"]
 mod rng;

@@ -12,21 +12,16 @@ use crate::{
 /// too, so mounts need not be crossed.
 #[inline(always)]
 pub fn slots_above(dentry: Address, offsets: &Offsets) -> u32 {
+    let dev = read32(read(dentry, offsets.dentry_sb), offsets.sb_dev);
     let mut slots = 0;
     let mut dentry = dentry;
-    let mut dev = 0;
     for _ in 0..DEPTH {
-        // Nothing is there yet where a file is about to be made.
-        let inode = read(dentry, offsets.dentry_inode);
-        if inode != 0 {
-            if dev == 0 {
-                dev = read32(read(inode, offsets.inode_sb), offsets.sb_dev);
-            }
-            let root = Root { ino: read(inode, offsets.inode_ino), dev, pad: 0 };
-            // SAFETY: a word, copied at once.
-            if let Some(found) = unsafe { ROOTS.get(&root) } {
-                slots |= *found;
-            }
+        // Nothing is there yet where a file is about to be made: inode 0, which
+        // none of the roots has.
+        let ino = read(read(dentry, offsets.dentry_inode), offsets.inode_ino);
+        // SAFETY: a word, copied at once.
+        if let Some(found) = unsafe { ROOTS.get(&Root { ino, dev, pad: 0 }) } {
+            slots |= *found;
         }
         let parent = read(dentry, offsets.dentry_parent);
         if parent == dentry || parent == 0 {

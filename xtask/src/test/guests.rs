@@ -37,7 +37,7 @@ const BY_THE_CLOCK: [&str; 4] = ["jitter::", "latency::", "qdisc::", "delay_line
 
 /// Tests about what programs compute and what the daemon says, which no kernel changes: on the
 /// newest kernel alone, for the sake of time. The host tier has them too.
-const ON_THE_NEWEST: [&str; 24] = [
+const ON_THE_NEWEST: [&str; 25] = [
     "delay_line::timing::",
     "explain::",
     "fixtures::",
@@ -62,6 +62,7 @@ const ON_THE_NEWEST: [&str; 24] = [
     "pause::explain",
     "scale::",
     "service::",
+    "syscall::thirty",
 ];
 
 /// Suites about requests, refusals and output. A kernel has no part in these: what the host tier

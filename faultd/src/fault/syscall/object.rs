@@ -48,6 +48,8 @@ pub struct Maps {
     pub settings: Array<MapData, Config>,
     /// Slots by process.
     pub pids: HashMap<MapData, u32, u32>,
+    /// Whether [`Self::pids`] may know a process.
+    pub pid_filter: Array<MapData, u64>,
     /// Slots by call.
     pub calls: HashMap<MapData, CallKey, u32>,
     /// Slots by root.
@@ -106,6 +108,7 @@ impl Object {
             states: Array::try_from(Map::Array(take(&mut made, map::STATES)?))?,
             settings: Array::try_from(Map::Array(take(&mut made, map::SETTINGS)?))?,
             pids: HashMap::try_from(Map::HashMap(take(&mut made, map::PIDS)?))?,
+            pid_filter: Array::try_from(Map::Array(take(&mut made, map::PID_FILTER)?))?,
             calls: HashMap::try_from(Map::HashMap(take(&mut made, map::CALLS)?))?,
             roots: HashMap::try_from(Map::HashMap(take(&mut made, map::ROOTS)?))?,
         };

@@ -13,7 +13,9 @@ use aya::{
     Pod,
     maps::{HashMap, MapData, MapError},
 };
-use faultd_abi::syscall::{ALWAYS, CallKey, Config, EXEMPT, Root, Rule, SLOTS, State};
+use faultd_abi::syscall::{
+    ALWAYS, CallKey, Config, EXEMPT, FILTERED, NO_LIMIT, Root, Rule, SLOTS, State,
+};
 use faultd_api::SyscallParams;
 
 use super::{
@@ -185,7 +187,10 @@ impl Loaded {
         let bit = slot.bit();
         match &spec.whose {
             Whose::Pids(_) => self.config.pids |= bit,
-            Whose::Scope { .. } => self.config.scopes |= bit,
+            Whose::Scope { uid, .. } => {
+                self.config.scopes |= bit;
+                self.config.users |= if uid.is_some() { bit } else { 0 };
+            }
         }
         self.config.paths |= if spec.roots.is_empty() { 0 } else { bit };
         self.write_config()?;
@@ -213,7 +218,9 @@ impl Loaded {
                 return Ok(());
             }
             for pid in new {
-                set_bit(&mut self.object.maps.pids, pid, bit).context("eBPF map PIDS")?;
+                let maps = &mut self.object.maps;
+                set_bit(&mut maps.pids, pid, bit).context("eBPF map PIDS")?;
+                maps.pid_filter.set(pid % FILTERED, 1, 0).context("eBPF map PID_FILTER")?;
             }
         }
         bail!("the target's processes fork faster than they can be written down")
@@ -223,7 +230,8 @@ impl Loaded {
         let bit = slot.bit();
         let mut errors = Vec::new();
         let mut note = |result: anyhow::Result<()>| errors.extend(result.err());
-        for set in [&mut self.config.pids, &mut self.config.scopes, &mut self.config.paths] {
+        let Config { pids, scopes, users, paths, .. } = &mut self.config;
+        for set in [pids, scopes, users, paths] {
             *set &= !bit;
         }
         // From here on no program looks at the rule.
@@ -267,14 +275,14 @@ fn rule(slot: Slot, spec: &RuleSpec) -> Rule {
     };
     let (cgroup, level) = group.unwrap_or_default();
     Rule {
-        expires_boot_ns: spec.expires_boot_ns,
+        expires_boot_ns: spec.expires_boot_ns.min(NO_LIMIT),
         seed: spec.seed,
         probability: params
             .percent
             .map_or(ALWAYS, |percent| (percent / 100.0 * ALWAYS as f64).round() as u64),
         every: params.every.unwrap_or(1).into(),
-        first: params.first.map_or(u64::MAX, u64::from),
-        max: params.max.map_or(u64::MAX, u64::from),
+        first: params.first.map_or(NO_LIMIT, u64::from),
+        max: params.max.map_or(NO_LIMIT, u64::from),
         cgroup,
         cgroup_mask: if group.is_some() { u64::MAX } else { 0 },
         level,

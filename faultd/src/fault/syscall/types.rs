@@ -58,8 +58,9 @@ fn offsets(btf: &Btf) -> io::Result<Offsets> {
     let [fdt_max, fdt_fd] = btf.offsets("fdtable", ["max_fds", "fd"])?;
     let [file_path, file_mode] = btf.offsets("file", ["f_path", "f_mode"])?;
     let [path_dentry] = btf.offsets("path", ["dentry"])?;
-    let [dentry_parent, dentry_inode] = btf.offsets("dentry", ["d_parent", "d_inode"])?;
-    let [inode_ino, inode_sb] = btf.offsets("inode", ["i_ino", "i_sb"])?;
+    let [dentry_parent, dentry_inode, dentry_sb] =
+        btf.offsets("dentry", ["d_parent", "d_inode", "d_sb"])?;
+    let [inode_ino] = btf.offsets("inode", ["i_ino"])?;
     let [sb_dev] = btf.offsets("super_block", ["s_dev"])?;
     let [bprm_file] = btf.offsets("linux_binprm", ["file"])?;
     let [vma_file] = btf.offsets("vm_area_struct", ["vm_file"])?;
@@ -78,7 +79,7 @@ fn offsets(btf: &Btf) -> io::Result<Offsets> {
         dentry_parent,
         dentry_inode,
         inode_ino,
-        inode_sb,
+        dentry_sb,
         sb_dev,
         bprm_file,
         vma_file,
