@@ -18,11 +18,12 @@ use crate::{
 };
 
 /// Program, and the package of Debian and Ubuntu that has it.
-const SERVERS: [(&str, &str); 4] = [
+const SERVERS: [(&str, &str); 5] = [
     ("nginx", "nginx-light"),
     ("redis-server", "redis-server"),
     ("initdb", "postgresql"),
     ("postgres", "postgresql"),
+    ("psql", "postgresql-client"),
 ];
 
 /// Folders of programs below the root that packages are unpacked into, or `/`.
@@ -46,7 +47,9 @@ impl Servers {
     fn missing(&self) -> Vec<(&'static str, &'static str)> {
         let is_there = |program: &str| {
             find_program(program).is_some()
-                || [self.root.as_path(), Path::new("/")].iter().any(|root| below(root, program).is_some())
+                || [self.root.as_path(), Path::new("/")]
+                    .iter()
+                    .any(|root| below(root, program).is_some())
         };
         SERVERS.into_iter().filter(|(program, _)| !is_there(program)).collect()
     }
