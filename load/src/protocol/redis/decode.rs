@@ -104,11 +104,12 @@ impl Decoder {
             self.string = None;
             return Ok(Some(Some(Value::Bulk(text))));
         }
+        let Some(&kind) = input.first() else { return Ok(None) };
+        if !b"+-:$*".contains(&kind) {
+            let text = format!("{:?} begins no answer of Redis", char::from(kind));
+            return Err(wrong(text));
+        }
         let Some(end) = memmem::find(&input[..input.len().min(LONGEST_LINE)], b"\r\n") else {
-            let Some(first) = input.first() else { return Ok(None) };
-            if !b"+-:$*".contains(first) {
-                return Err(no_type(*first));
-            }
             return match input.len() < LONGEST_LINE {
                 true => Ok(None),
                 false => Err(wrong("a line of the answer has no end")),
@@ -116,14 +117,12 @@ impl Decoder {
         };
         let line = input.split_to(end);
         input.advance(2);
-        let Some((&kind, text)) = line.split_first() else {
-            return Err(wrong("an empty line where an answer was to begin"));
-        };
+        let text = &line[1..];
         let value = match kind {
             b'+' => Value::Simple(text.to_vec()),
             b'-' => Value::Error(String::from_utf8_lossy(text).into_owned()),
             b':' => Value::Integer(number(text)?),
-            b'$' | b'*' => match number(text)? {
+            _ => match number(text)? {
                 -1 => Value::Nil,
                 0 if kind == b'*' => Value::Array(Vec::new()),
                 length => {
@@ -133,7 +132,6 @@ impl Decoder {
                     return Ok(Some(None));
                 }
             },
-            other => return Err(no_type(other)),
         };
         Ok(Some(Some(value)))
     }
@@ -152,10 +150,6 @@ impl Decoder {
         }
         Ok(())
     }
-}
-
-fn no_type(byte: u8) -> Failure {
-    wrong(format!("{:?} begins no answer of Redis", char::from(byte)))
 }
 
 fn number(text: &[u8]) -> Result<i64, Failure> {
