@@ -42,13 +42,13 @@ impl Session {
     }
 }
 
-fn template(error: TemplateError) -> Failure {
+fn template(error: &TemplateError) -> Failure {
     Failure::new(ErrorKind::Template, error.to_string())
 }
 
-fn rendered(template_: &Template, vars: &mut Vars) -> Result<Vec<u8>, Failure> {
+fn rendered(text: &Template, vars: &mut Vars) -> Result<Vec<u8>, Failure> {
     let mut out = Vec::new();
-    template_.render(&mut out, vars).map_err(template)?;
+    text.render(&mut out, vars).map_err(|e| template(&e))?;
     Ok(out)
 }
 
@@ -60,13 +60,7 @@ impl Attempt<'_> {
         request: &TcpRequest,
     ) -> Result<(), Failure> {
         let bytes = rendered(&request.send, &mut self.user.vars)?;
-        let mut wire = match self.kept(endpoint, request.fresh).await {
-            Some(Session::Wire(wire)) => wire,
-            _ => match self.opened(endpoint).await? {
-                Session::Wire(wire) => wire,
-                Session::Postgres(_) => return Err(other_protocol()),
-            },
-        };
+        let mut wire = self.wire(endpoint, request.fresh).await?;
         let worker = Rc::clone(&self.user.worker);
         let now = || worker.clock.now();
         let limit = worker.prepared.plan.limits.body;
@@ -92,13 +86,7 @@ impl Attempt<'_> {
             let words = command.iter().map(|word| rendered(word, &mut self.user.vars));
             redis::write_command(&mut bytes, &words.collect::<Result<Vec<_>, _>>()?);
         }
-        let mut wire = match self.kept(endpoint, false).await {
-            Some(Session::Wire(wire)) => wire,
-            _ => match self.opened(endpoint).await? {
-                Session::Wire(wire) => wire,
-                Session::Postgres(_) => return Err(other_protocol()),
-            },
-        };
+        let mut wire = self.wire(endpoint, false).await?;
         if !wire.input.is_empty() {
             let text = format!("{} bytes after an answer", wire.input.len());
             return Err(Failure::new(ErrorKind::Protocol, text));
@@ -146,16 +134,12 @@ impl Attempt<'_> {
         let (prepared, text) = match &request.query {
             Query::Prepared(text) => (Some(text), &**text),
             Query::Changing(query) => {
-                changing = query.render_text(vars).map_err(template)?;
+                changing = query.render_text(vars).map_err(|e| template(&e))?;
                 (None, changing.as_str())
             }
         };
-        let mut connection = match self.kept(endpoint, false).await {
-            Some(Session::Postgres(connection)) => connection,
-            _ => match self.opened(endpoint).await? {
-                Session::Postgres(connection) => connection,
-                Session::Wire(_) => return Err(other_protocol()),
-            },
+        let Session::Postgres(mut connection) = self.session(endpoint, false).await? else {
+            return Err(other_protocol());
         };
         let worker = Rc::clone(&self.user.worker);
         let now = || worker.clock.now();
@@ -175,20 +159,30 @@ impl Attempt<'_> {
         self.look_at(&headers, &reply.body, sent)
     }
 
-    /// A connection of the user's that is still open.
-    async fn kept(&mut self, endpoint: usize, fresh: bool) -> Option<Session> {
+    /// The same where nothing more is to be known of the connection.
+    async fn wire(&mut self, endpoint: usize, fresh: bool) -> Result<Wire, Failure> {
+        match self.session(endpoint, fresh).await? {
+            Session::Wire(wire) => Ok(wire),
+            Session::Postgres(_) => Err(other_protocol()),
+        }
+    }
+
+    /// A connection of the user's that is still open, or a fresh one.
+    async fn session(&mut self, endpoint: usize, fresh: bool) -> Result<Session, Failure> {
+        if fresh {
+            return self.opened(endpoint).await;
+        }
         let worker = Rc::clone(&self.user.worker);
         let now = || worker.clock.now();
-        while !fresh {
-            let sessions = &mut self.user.sessions;
-            let at = sessions.iter().rposition(|(number, _)| *number == endpoint)?;
+        let sessions = &mut self.user.sessions;
+        while let Some(at) = sessions.iter().rposition(|(number, _)| *number == endpoint) {
             let (_, mut session) = sessions.swap_remove(at);
             if session.wire().is_open(&now).await {
                 self.sample.traffic.reused += 1;
-                return Some(session);
+                return Ok(session);
             }
         }
-        None
+        self.opened(endpoint).await
     }
 
     /// A fresh connection, logged in.

@@ -19,6 +19,9 @@ pub struct Fake {
     thread: Option<thread::JoinHandle<()>>,
 }
 
+/// What a server does to a connection, and what is to come of it.
+pub type Case = (fn(&mut Peer), &'static str, &'static str);
+
 /// A connection, as the server sees it; what goes over it is counted.
 pub struct Peer {
     pub stream: TcpStream,

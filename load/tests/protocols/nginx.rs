@@ -47,7 +47,7 @@ fn reserve() -> (TcpSocket, u16) {
 }
 
 /// Answers requests for `/MS` after so many milliseconds.
-fn sleeper(listener: UnixListener) {
+fn sleeper(listener: &UnixListener) {
     while let Ok((mut stream, _)) = listener.accept() {
         thread::spawn(move || {
             let mut text = Vec::new();
@@ -74,7 +74,7 @@ impl Nginx {
         fs::write(dir.path().join("crt"), key.cert.pem()).unwrap();
         fs::write(dir.path().join("key"), key.signing_key.serialize_pem()).unwrap();
         let backend = UnixListener::bind(dir.path().join("backend")).unwrap();
-        thread::spawn(move || sleeper(backend));
+        thread::spawn(move || sleeper(&backend));
         let (reserved, ports): (Vec<_>, Vec<u16>) = (0..4).map(|_| reserve()).unzip();
         let user = if geteuid().is_root() { "user root;" } else { "" };
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]

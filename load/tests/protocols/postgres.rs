@@ -1,7 +1,7 @@
 //! PostgreSQL as no PostgreSQL would be.
 
 use crate::{
-    fake::{Fake, Peer},
+    fake::{Case, Fake, Peer},
     flow, run,
 };
 
@@ -33,7 +33,7 @@ fn step(port: u16) -> String {
 
 #[test]
 fn failures_are_of_their_kind() {
-    let cases: [(fn(&mut Peer), &str, &str); 7] = [
+    let cases: [Case; 7] = [
         (
             |peer| {
                 log_in(peer);

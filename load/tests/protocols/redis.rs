@@ -1,13 +1,13 @@
 //! Redis as no Redis would be.
 
 use crate::{
-    fake::{Fake, Peer},
+    fake::{Case, Fake, Peer},
     flow, run,
 };
 
 #[test]
 fn failures_are_of_their_kind() {
-    let cases: [(fn(&mut Peer), &str, &str); 7] = [
+    let cases: [Case; 7] = [
         (
             |peer| {
                 while peer.read().is_some() {

@@ -3,7 +3,7 @@
 use std::{os::unix::net::UnixListener, thread};
 
 use crate::{
-    fake::{Fake, Peer},
+    fake::{Case, Fake, Peer},
     flow, run, run_stages, run_with,
 };
 
@@ -108,7 +108,7 @@ fn bytes_of_any_kind_are_sent_and_large_ones_while_they_are_answered() {
 
 #[test]
 fn failures_are_of_their_kind() {
-    let cases: [(fn(&mut Peer), &str, &str); 5] = [
+    let cases: [Case; 5] = [
         (|peer| drop(peer.read()), r#"until: "\r\n""#, "reset"),
         (
             |peer| {

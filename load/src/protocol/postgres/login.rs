@@ -1,6 +1,6 @@
 //! From a connection to one that is logged in.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt::Display};
 
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator;
@@ -39,7 +39,7 @@ pub async fn log_in(
         ("application_name", "faultload"),
         ("client_encoding", "UTF8"),
     ];
-    frontend::startup_message(parameters, &mut out).map_err(refused)?;
+    frontend::startup_message(parameters, &mut out).map_err(|e| refused(&e))?;
     wire.send(&out, now).await?;
     let mut scram: Option<ScramSha256> = None;
     loop {
@@ -55,32 +55,37 @@ pub async fn log_in(
         out.clear();
         match message {
             Message::AuthenticationCleartextPassword => {
-                frontend::password_message(password()?.as_bytes(), &mut out).map_err(refused)?;
+                frontend::password_message(password()?.as_bytes(), &mut out)
+                    .map_err(|e| refused(&e))?;
             }
             Message::AuthenticationMd5Password(body) => {
                 let hash = md5_hash(server.user.as_bytes(), password()?.as_bytes(), body.salt());
-                frontend::password_message(hash.as_bytes(), &mut out).map_err(refused)?;
+                frontend::password_message(hash.as_bytes(), &mut out).map_err(|e| refused(&e))?;
             }
             Message::AuthenticationSasl(body) => {
-                if !body.mechanisms().any(|name| Ok(name == SCRAM_SHA_256)).map_err(wrong)? {
-                    return Err(refused("the server takes no SCRAM-SHA-256"));
+                if !body
+                    .mechanisms()
+                    .any(|name| Ok(name == SCRAM_SHA_256))
+                    .map_err(|e| wrong(&e))?
+                {
+                    return Err(refused(&"the server takes no SCRAM-SHA-256"));
                 }
                 let started =
                     ScramSha256::new(password()?.as_bytes(), ChannelBinding::unsupported());
                 frontend::sasl_initial_response(SCRAM_SHA_256, started.message(), &mut out)
-                    .map_err(refused)?;
+                    .map_err(|e| refused(&e))?;
                 scram = Some(started);
             }
             Message::AuthenticationSaslContinue(body) => {
-                let scram = scram.as_mut().ok_or_else(|| wrong("SASL goes on and never began"))?;
-                scram.update(body.data()).map_err(refused)?;
-                frontend::sasl_response(scram.message(), &mut out).map_err(refused)?;
+                let scram = scram.as_mut().ok_or_else(|| wrong(&"SASL goes on and never began"))?;
+                scram.update(body.data()).map_err(|e| refused(&e))?;
+                frontend::sasl_response(scram.message(), &mut out).map_err(|e| refused(&e))?;
             }
             Message::AuthenticationSaslFinal(body) => {
-                let scram = scram.as_mut().ok_or_else(|| wrong("SASL ends and never began"))?;
-                scram.finish(body.data()).map_err(refused)?;
+                let scram = scram.as_mut().ok_or_else(|| wrong(&"SASL ends and never began"))?;
+                scram.finish(body.data()).map_err(|e| refused(&e))?;
             }
-            Message::ErrorResponse(body) => return Err(refused(SqlError::read(&body).text)),
+            Message::ErrorResponse(body) => return Err(refused(&SqlError::read(&body).text)),
             Message::ReadyForQuery(_) => {
                 let (statements, named) = (HashMap::new(), 0);
                 return Ok(Connection { wire, statements, named, in_transaction: false });
@@ -91,7 +96,7 @@ pub async fn log_in(
             | Message::NoticeResponse(_) => {}
             _ => {
                 let text = "a way to log in that is not known (password, md5 and SCRAM are)";
-                return Err(refused(text));
+                return Err(refused(&text));
             }
         }
         if !out.is_empty() {
@@ -100,8 +105,8 @@ pub async fn log_in(
     }
 }
 
-fn refused(why: impl ToString) -> Failure {
-    Failure::new(ErrorKind::Connect, format!("refused: {}", why.to_string()))
+fn refused(why: &dyn Display) -> Failure {
+    Failure::new(ErrorKind::Connect, format!("refused: {}", why))
 }
 
 /// Connects; with TLS the server is asked for it first.

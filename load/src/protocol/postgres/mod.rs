@@ -7,7 +7,7 @@
 mod login;
 mod rows;
 
-use std::{collections::HashMap, rc::Rc, sync::Arc};
+use std::{collections::HashMap, fmt::Display, rc::Rc, sync::Arc};
 
 use bytes::{BufMut, BytesMut};
 use fallible_iterator::FallibleIterator;
@@ -114,20 +114,20 @@ impl SqlError {
     }
 }
 
-fn wrong(what: impl ToString) -> Failure {
+fn wrong(what: &dyn Display) -> Failure {
     Failure::new(ErrorKind::Protocol, what.to_string())
 }
 
 /// The next message, if all of it has come.
 fn next_message(input: &mut BytesMut) -> Result<Option<Message>, Failure> {
-    if let Some(header) = Header::parse(input).map_err(wrong)? {
+    if let Some(header) = Header::parse(input).map_err(|e| wrong(&e))? {
         let length = usize::try_from(header.len()).unwrap_or(usize::MAX);
         if length > LONGEST_MESSAGE {
             let tag = char::from(header.tag());
-            return Err(wrong(format!("a message {tag:?} of {length} bytes is none")));
+            return Err(wrong(&format!("a message {tag:?} of {length} bytes is none")));
         }
     }
-    Message::parse(input).map_err(wrong)
+    Message::parse(input).map_err(|e| wrong(&e))
 }
 
 impl Connection {
@@ -170,7 +170,7 @@ impl Connection {
                 Message::RowDescription(body) => statement.columns = columns(&body)?,
                 Message::DataRow(body) => rows.add(&statement.columns, &body)?,
                 Message::CommandComplete(body) => {
-                    reply.command = body.tag().map_err(wrong)?.to_owned();
+                    reply.command = body.tag().map_err(|e| wrong(&e))?.to_owned();
                 }
                 Message::ErrorResponse(body) => error = Some(SqlError::read(&body)),
                 Message::CopyInResponse(_) => {
@@ -193,7 +193,7 @@ impl Connection {
                 | Message::NoticeResponse(_)
                 | Message::NotificationResponse(_)
                 | Message::ParameterStatus(_) => {}
-                _ => return Err(wrong("a message that does not belong into an answer").into()),
+                _ => return Err(wrong(&"a message that does not belong into an answer").into()),
             }
         }
         self.settle(ask, statement, error.as_ref());
@@ -235,7 +235,7 @@ impl Connection {
 
 /// Appends what asks for `ask` in one flight.
 fn write(out: &mut BytesMut, ask: &Ask<'_>, name: &str, parse: bool) -> Result<(), Failure> {
-    let failed = |e: &dyn std::fmt::Display| Failure::new(ErrorKind::Template, e.to_string());
+    let failed = |e: &dyn Display| Failure::new(ErrorKind::Template, e.to_string());
     if parse {
         frontend::parse(name, ask.text, [], out).map_err(|e| failed(&e))?;
         frontend::describe(b'S', name, out).map_err(|e| failed(&e))?;

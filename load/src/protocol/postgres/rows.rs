@@ -49,7 +49,7 @@ pub fn columns(body: &RowDescriptionBody) -> Result<Rc<[Column]>, Failure> {
         key.push(b':');
         Ok(Column { key, form: Form::of(field.type_oid()) })
     });
-    columns.collect::<Vec<_>>().map(Into::into).map_err(wrong)
+    columns.collect::<Vec<_>>().map(Into::into).map_err(|e| wrong(&e))
 }
 
 /// Rows of a result, as a JSON list of objects.
@@ -78,8 +78,8 @@ impl Rows {
         self.text.extend_from_slice(if self.text.is_empty() { b"[{" } else { b",{" });
         let mut ranges = row.ranges();
         for (at, column) in columns.iter().enumerate() {
-            let range = ranges.next().map_err(wrong)?;
-            let range = range.ok_or_else(|| wrong("a row has fewer values than columns"))?;
+            let range = ranges.next().map_err(|e| wrong(&e))?;
+            let range = range.ok_or_else(|| wrong(&"a row has fewer values than columns"))?;
             if at > 0 {
                 self.text.push(b',');
             }
@@ -88,7 +88,7 @@ impl Rows {
                 None => self.text.extend_from_slice(b"null"),
                 Some(range) => {
                     let value = row.buffer().get(range);
-                    let value = value.ok_or_else(|| wrong("a value is longer than its row"))?;
+                    let value = value.ok_or_else(|| wrong(&"a value is longer than its row"))?;
                     write_value(&mut self.text, column.form, value);
                 }
             }
