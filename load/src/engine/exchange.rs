@@ -47,6 +47,9 @@ impl Attempt<'_> {
                 }
                 HttpVersion::Http2 => self.http2(*endpoint, request).await,
             },
+            Action::Tcp { endpoint, request } => self.tcp(*endpoint, request).await,
+            Action::Redis { endpoint, request } => self.redis(*endpoint, request).await,
+            Action::Postgres { endpoint, request } => self.postgres(*endpoint, request).await,
         };
         if done.is_err() {
             self.sample.end = self.user.worker.clock.now();
@@ -183,10 +186,15 @@ impl Attempt<'_> {
             return Err(Failure::new(ErrorKind::Check, text));
         }
         let latency = Duration::from_nanos(self.sample.end.saturating_sub(sent));
-        let answer = Answer { status, headers, body: sink.kept(), latency };
+        self.verify(&Answer { status, headers, body: sink.kept(), latency })
+    }
+
+    /// Checks an answer, and takes out of it what later steps need.
+    pub(super) fn verify(&mut self, answer: &Answer<'_>) -> Result<(), Failure> {
+        let (prepared, user, due) = (self.prepared, &mut *self.user, self.sample.due);
         let mut failed = None;
         for (number, check) in prepared.step.checks.iter().enumerate() {
-            let result = check.test(&answer, &mut user.vars);
+            let result = check.test(answer, &mut user.vars);
             let failure = result.as_ref().err().map(String::as_str);
             user.worker.recorder.borrow_mut().checked(prepared.id, due, number, failure);
             if let Err(text) = result {
@@ -198,7 +206,7 @@ impl Attempt<'_> {
         }
         for extract in &prepared.step.extracts {
             extract
-                .apply(&answer, &mut user.vars)
+                .apply(answer, &mut user.vars)
                 .map_err(|text| Failure::new(ErrorKind::Extract, text))?;
         }
         Ok(())

@@ -17,6 +17,7 @@ mod progress;
 mod result;
 mod run;
 mod sequence;
+mod sessions;
 mod sink;
 mod user;
 mod worker;

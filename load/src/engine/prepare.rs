@@ -4,7 +4,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     measure::Shape,
-    plan::{Body, Flow, HttpRequest, HttpVersion, Plan, Request, Scheme, Step, Target},
+    plan::{
+        Body, Flow, HttpRequest, HttpVersion, Plan, PostgresRequest, PostgresServer, RedisRequest,
+        RedisServer, Request, Scheme, Security, Step, Target, TcpRequest,
+    },
     protocol::{
         http1::write_request,
         net::{Endpoint, TargetError},
@@ -29,14 +32,6 @@ pub enum PrepareError {
     /// A stage has no flow, or one without steps.
     #[error("stage `{0}` has no flow to run")]
     NoFlow(String),
-    /// The engine does not speak what a step asks for.
-    #[error("step `{step}`: {what}")]
-    Unsupported {
-        /// The step.
-        step: String,
-        /// What it asks for.
-        what: &'static str,
-    },
 }
 
 /// A plan that is ready to run; shared by all workers.
@@ -86,24 +81,65 @@ pub enum Action {
         /// (RFC 9110 §9.2.2).
         idempotent: bool,
     },
+    /// Sends bytes over a plain connection.
+    Tcp {
+        /// Number of the endpoint.
+        endpoint: usize,
+        /// As it was given.
+        request: Box<TcpRequest>,
+    },
+    /// Asks Redis.
+    Redis {
+        /// Number of the endpoint.
+        endpoint: usize,
+        /// As it was given.
+        request: Box<RedisRequest>,
+    },
+    /// Asks PostgreSQL.
+    Postgres {
+        /// Number of the endpoint.
+        endpoint: usize,
+        /// As it was given.
+        request: Box<PostgresRequest>,
+    },
     /// Nothing.
     None,
 }
 
+/// Where connections of one kind go: those of one key serve each other's requests.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Http(Target, Scheme, HttpVersion),
+    Tcp(Target, Security),
+    Redis(RedisServer),
+    Postgres(PostgresServer),
+}
+
+impl Key {
+    fn resolve(&self) -> Result<Endpoint, TargetError> {
+        match self {
+            Self::Http(target, scheme, version) => {
+                Endpoint::resolve(target, *scheme, *version == HttpVersion::Http2)
+            }
+            Self::Tcp(target, security) => Endpoint::resolve_plain(target, *security),
+            Self::Redis(server) => Endpoint::resolve_plain(&server.target, server.security),
+            Self::Postgres(server) => Endpoint::resolve_plain(&server.target, server.security),
+        }
+    }
+}
+
 #[derive(Default)]
 struct Endpoints {
-    numbers: HashMap<(Target, Scheme, HttpVersion), usize>,
+    numbers: HashMap<Key, usize>,
     list: Vec<Endpoint>,
 }
 
 impl Endpoints {
-    fn number(&mut self, request: &HttpRequest) -> Result<usize, TargetError> {
-        let key = (request.target.clone(), request.scheme, request.version);
+    fn number(&mut self, key: Key) -> Result<usize, TargetError> {
         if let Some(&number) = self.numbers.get(&key) {
             return Ok(number);
         }
-        let http2 = request.version == HttpVersion::Http2;
-        self.list.push(Endpoint::resolve(&request.target, request.scheme, http2)?);
+        self.list.push(key.resolve()?);
         let number = self.list.len() - 1;
         self.numbers.insert(key, number);
         Ok(number)
@@ -153,11 +189,14 @@ fn prepare(
     step: &Step,
     endpoints: &mut Endpoints,
 ) -> Result<PreparedStep, PrepareError> {
-    let unsupported = |what| PrepareError::Unsupported { step: step.name.clone(), what };
     let action = match &step.request {
         Request::None => Action::None,
         Request::Http(request) => Action::Http {
-            endpoint: endpoints.number(request)?,
+            endpoint: endpoints.number(Key::Http(
+                request.target.clone(),
+                request.scheme,
+                request.version,
+            ))?,
             wire: written_out(request)
                 .map_err(|source| PrepareError::Template { step: step.name.clone(), source })?,
             idempotent: matches!(
@@ -166,7 +205,18 @@ fn prepare(
             ),
             request: request.clone(),
         },
-        Request::Tcp(_) => return Err(unsupported("plain TCP is not spoken yet")),
+        Request::Tcp(request) => Action::Tcp {
+            endpoint: endpoints.number(Key::Tcp(request.target.clone(), request.security))?,
+            request: request.clone(),
+        },
+        Request::Redis(request) => Action::Redis {
+            endpoint: endpoints.number(Key::Redis(request.server.clone()))?,
+            request: request.clone(),
+        },
+        Request::Postgres(request) => Action::Postgres {
+            endpoint: endpoints.number(Key::Postgres(request.server.clone()))?,
+            request: request.clone(),
+        },
     };
     let needs_body = step.checks.iter().any(crate::check::Check::needs_body)
         || step.extracts.iter().any(crate::extract::Extract::needs_body);

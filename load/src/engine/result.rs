@@ -57,6 +57,8 @@ pub fn targets(plan: &crate::plan::Plan) -> Vec<String> {
         let target = match &step.request {
             Request::Http(request) => &request.target,
             Request::Tcp(request) => &request.target,
+            Request::Redis(request) => &request.server.target,
+            Request::Postgres(request) => &request.server.target,
             Request::None => continue,
         };
         let text = match &target.transport {

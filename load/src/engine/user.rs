@@ -13,12 +13,13 @@ use super::{
     clock::Timer,
     exchange::Attempt,
     prepare::{Action, PreparedStep},
+    sessions::Session,
     worker::Worker,
 };
 use crate::{
     measure::{ErrorKind, Failure, Sample},
     plan::{Flow, Think},
-    protocol::{http1, http2},
+    protocol::{http1, http2, wire::Moved},
     schedule::nanos,
     template::Vars,
 };
@@ -34,6 +35,10 @@ pub struct User {
     pub connections: Vec<(usize, http1::Connection)>,
     /// Its connections over HTTP/2, unless it shares those of the worker.
     pub multiplexed: Vec<(usize, Rc<http2::Connection>)>,
+    /// Its connections over other protocols.
+    pub sessions: Vec<(usize, Session)>,
+    /// Bytes that went over those and are not recorded yet.
+    pub moved: Rc<Cell<Moved>>,
     /// Connections are kept from one run of the flow to the next.
     keeps_connections: bool,
     /// The bytes of requests that differ from time to time.
@@ -91,6 +96,8 @@ impl User {
             vars,
             connections: Vec::new(),
             multiplexed: Vec::new(),
+            sessions: Vec::new(),
+            moved: Rc::default(),
             keeps_connections: true,
             scratch: Default::default(),
             deadline: Rc::default(),
@@ -146,6 +153,7 @@ impl User {
             }
         }
         self.vars.iteration += 1;
+        self.sessions.retain(|(_, session)| session.is_clean());
         if !flow.keep_connections {
             self.leave();
         }
@@ -156,6 +164,7 @@ impl User {
     pub fn leave(&mut self) {
         self.connections.clear();
         self.multiplexed.clear();
+        self.sessions.clear();
     }
 
     /// Whether it uses connections over HTTP/2 together with others: arrivals do, as they would
@@ -230,6 +239,9 @@ impl User {
             .await
         };
         deadline.unset();
+        let moved = self.moved.take();
+        sample.traffic.sent += moved.sent;
+        sample.traffic.received += moved.received;
         in_time.unwrap_or_else(|| {
             sample.end = worker.clock.now();
             Err(Failure::new(ErrorKind::Timeout, format!("no complete answer within {timeout:?}")))

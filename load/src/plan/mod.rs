@@ -4,15 +4,19 @@
 
 mod arrival;
 mod flow;
+mod plain;
 mod request;
 
 use std::time::Duration;
 
 pub use arrival::{Arrival, Stage};
 pub use flow::{Flow, Retry, Step, Think};
+pub use plain::{
+    AnswerEnd, Param, PostgresRequest, PostgresServer, Query, RedisRequest, RedisServer, Security,
+    TcpRequest,
+};
 pub use request::{
-    Body, HttpRequest, HttpVersion, Request, Scheme, StatusRange, Streaming, Target, TcpRequest,
-    Transport,
+    Body, HttpRequest, HttpVersion, Request, Scheme, StatusRange, Streaming, Target, Transport,
 };
 
 /// What is to be sent, when, and within which limits.

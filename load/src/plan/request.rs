@@ -2,6 +2,7 @@
 
 use std::{ops::RangeInclusive, path::PathBuf};
 
+use super::{PostgresRequest, RedisRequest, TcpRequest};
 use crate::template::Template;
 
 /// A request of one of the protocols.
@@ -11,6 +12,10 @@ pub enum Request {
     Http(Box<HttpRequest>),
     /// Bytes over TCP or a Unix socket.
     Tcp(Box<TcpRequest>),
+    /// Commands for Redis.
+    Redis(Box<RedisRequest>),
+    /// A query for PostgreSQL.
+    Postgres(Box<PostgresRequest>),
     /// Nothing: a step that only pauses.
     None,
 }
@@ -118,15 +123,4 @@ pub enum Streaming {
     ServerSentEvents,
     /// One for each piece that arrives.
     Chunks,
-}
-
-/// Bytes over a plain connection.
-#[derive(Debug, Clone)]
-pub struct TcpRequest {
-    /// Where it goes.
-    pub target: Target,
-    /// What is sent.
-    pub send: Template,
-    /// The answer ends with these bytes. Empty: nothing is awaited.
-    pub until: Vec<u8>,
 }

@@ -4,6 +4,10 @@ mod answer;
 pub mod http1;
 pub mod http2;
 pub mod net;
+pub mod postgres;
+pub mod redis;
+pub mod tcp;
 mod tls;
+pub mod wire;
 
 pub use answer::Answer;

@@ -20,7 +20,7 @@ use tokio::{
 use super::tls::Tls;
 use crate::{
     measure::{ErrorKind, Failure},
-    plan::{Scheme, Target, Transport},
+    plan::{Scheme, Security, Target, Transport},
 };
 
 /// A target with its name resolved; shared by all threads.
@@ -65,6 +65,30 @@ impl Endpoint {
     /// # Errors
     /// The name has no address, or is none that TLS can verify.
     pub fn resolve(target: &Target, scheme: Scheme, http2: bool) -> Result<Self, TargetError> {
+        let alpn: &[&[u8]] = if http2 { &[b"h2"] } else { &[b"http/1.1"] };
+        let verify = match scheme {
+            Scheme::Http => None,
+            Scheme::Https => Some(true),
+            Scheme::HttpsInsecure => Some(false),
+        };
+        Self::with(target, verify, alpn)
+    }
+
+    /// The same for a protocol that is not HTTP.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`].
+    pub fn resolve_plain(target: &Target, security: Security) -> Result<Self, TargetError> {
+        let verify = match security {
+            Security::Plain => None,
+            Security::Verified => Some(true),
+            Security::AnyCertificate => Some(false),
+        };
+        Self::with(target, verify, &[])
+    }
+
+    /// `verify`: with TLS, and whether the certificate is verified.
+    fn with(target: &Target, verify: Option<bool>, alpn: &[&[u8]]) -> Result<Self, TargetError> {
         let place = match &target.transport {
             Transport::Unix(path) => Place::Unix(path.clone()),
             Transport::Tcp => {
@@ -78,11 +102,7 @@ impl Endpoint {
                 Place::Tcp(Arc::new((found, AtomicUsize::new(0))))
             }
         };
-        let tls = match scheme {
-            Scheme::Http => None,
-            Scheme::Https => Some(Tls::new(&target.host, true, http2)?),
-            Scheme::HttpsInsecure => Some(Tls::new(&target.host, false, http2)?),
-        };
+        let tls = verify.map(|verify| Tls::new(&target.host, verify, alpn)).transpose()?;
         Ok(Self { place, tls })
     }
 
@@ -91,7 +111,22 @@ impl Endpoint {
     /// # Errors
     /// Why there is none; when there are several addresses, of the last one tried.
     pub async fn connect(&self) -> Result<Stream, Failure> {
-        let plain = match &self.place {
+        let plain = self.connect_plain().await?;
+        self.secure(plain).await
+    }
+
+    /// Whether there is TLS.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Opens a connection and leaves TLS to [`Self::secure`]: some protocols ask for it first.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_plain(&self) -> Result<Plain, Failure> {
+        Ok(match &self.place {
             Place::Unix(path) => {
                 let stream = UnixStream::connect(path).await;
                 Plain::Unix(stream.map_err(|e| Failure::connecting(&e))?)
@@ -100,7 +135,14 @@ impl Endpoint {
                 let (addresses, best) = &**shared;
                 Plain::Tcp(connect_tcp(addresses, best).await?)
             }
-        };
+        })
+    }
+
+    /// Shakes hands over TLS, if there is to be any.
+    ///
+    /// # Errors
+    /// The handshake failed.
+    pub async fn secure(&self, plain: Plain) -> Result<Stream, Failure> {
         match &self.tls {
             None => Ok(Stream::Plain(plain)),
             Some(tls) => {

@@ -26,11 +26,12 @@ impl std::fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// For the server `host`, whose certificate is verified or not; HTTP/2 is offered if `http2`.
+    /// For the server `host`, whose certificate is verified or not; the protocols `alpn` are
+    /// offered (RFC 7301), if any.
     ///
     /// # Errors
     /// The name is none that a certificate can have.
-    pub fn new(host: &str, verify: bool, http2: bool) -> Result<Self, TargetError> {
+    pub fn new(host: &str, verify: bool, alpn: &[&[u8]]) -> Result<Self, TargetError> {
         let failed = |reason: String| TargetError::Tls { host: host.to_owned(), reason };
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(bare.to_owned()).map_err(|e| failed(e.to_string()))?;
@@ -45,7 +46,7 @@ impl Tls {
             let any = Arc::new(AnyCertificate(provider));
             builder.dangerous().with_custom_certificate_verifier(any).with_no_client_auth()
         };
-        config.alpn_protocols = vec![if http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
+        config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
     }
 

@@ -11,6 +11,7 @@ mod guests;
 mod programs;
 mod qemu;
 mod rust;
+mod servers;
 pub mod sources;
 
 use anyhow::{Result, bail};
@@ -97,6 +98,7 @@ fn install(step: &dyn Step) -> Result<()> {
 fn steps(paths: &Paths, options: Options) -> Vec<Box<dyn Step>> {
     let mut steps: Vec<Box<dyn Step>> = vec![
         Box::new(programs::Programs),
+        Box::new(servers::Servers::new(paths)),
         Box::new(qemu::Qemu),
         Box::new(rust::Component { binary: "cargo-clippy", component: "clippy" }),
         Box::new(rust::Component { binary: "rustfmt", component: "rustfmt" }),

@@ -211,7 +211,7 @@ fn source_of_extract(
     one_source(located.place, keys)?.ok_or_else(missing)
 }
 
-fn regex(text: &Located<String>) -> Result<Regex, Problem> {
+pub(super) fn regex(text: &Located<String>) -> Result<Regex, Problem> {
     Regex::new(text).map_err(|e| Problem::at(text.place, regex_error(text, &e)))
 }
 

@@ -106,8 +106,13 @@ impl Builder<'_> {
         let (request, default_name) = self.request(located)?;
         let written = file.name.as_ref().map(dotless).transpose().map_err(|e| e.within("name"))?;
         let mut step = Step::new(written.unwrap_or(default_name), request);
-        step.timeout =
-            file.timeout.or(self.file.http.timeout).map_or(step.timeout, |timeout| timeout.get());
+        let defaults = self.file;
+        let common = match &step.request {
+            Request::Http(_) | Request::Tcp(_) | Request::None => defaults.http.timeout,
+            Request::Redis(_) => defaults.redis.timeout,
+            Request::Postgres(_) => defaults.postgres.timeout,
+        };
+        step.timeout = file.timeout.or(common).map_or(step.timeout, |timeout| timeout.get());
         step.retry = retry(file)?;
         step.may_fail = file.may_fail;
         if let Some(repeat) = &file.repeat {
@@ -124,14 +129,21 @@ impl Builder<'_> {
         }
         step.extracts = self.extracts(&file.extract)?;
         step.checks = self.checks(&file.checks)?;
+        has_what_is_looked_at(file, &step.request)?;
         Ok(step)
     }
 
     /// What a step sends, and a name for it.
     fn request(&mut self, located: &Located<StepFile>) -> Result<(Request, String), Problem> {
         let file = &located.value;
-        let given = [file.http.is_some(), file.tcp.is_some(), file.pause.is_some()];
-        let kinds = "`http`, `tcp` or `pause`";
+        let given = [
+            file.http.is_some(),
+            file.tcp.is_some(),
+            file.redis.is_some(),
+            file.postgres.is_some(),
+            file.pause.is_some(),
+        ];
+        let kinds = "`http`, `tcp`, `redis`, `postgres` or `pause`";
         match given.iter().filter(|given| **given).count() {
             1 => {}
             0 => {
@@ -158,6 +170,14 @@ impl Builder<'_> {
             let built = self.tcp(tcp).map_err(|e| e.within("tcp"))?;
             return Ok((Request::Tcp(Box::new(built)), format!("tcp {}", tcp.address.as_str())));
         }
+        if let Some(redis) = &file.redis {
+            let (built, name) = self.redis(redis).map_err(|e| e.within("redis"))?;
+            return Ok((Request::Redis(Box::new(built)), name));
+        }
+        if let Some(postgres) = &file.postgres {
+            let (built, name) = self.postgres(postgres).map_err(|e| e.within("postgres"))?;
+            return Ok((Request::Postgres(Box::new(built)), name));
+        }
         let pause = file.pause.as_ref().map_or(String::new(), |p| p.value.clone());
         for (given, key) in [
             (!file.extract.0.is_empty(), "extract"),
@@ -172,6 +192,50 @@ impl Builder<'_> {
         }
         Ok((Request::None, format!("pause {pause}")))
     }
+}
+
+/// Refuses to look for what answers of a protocol never have.
+fn has_what_is_looked_at(file: &StepFile, request: &Request) -> Result<(), Problem> {
+    let (protocol, headers): (_, &[&str]) = match request {
+        Request::Http(_) | Request::None => return Ok(()),
+        Request::Tcp(_) => ("a plain connection", &[]),
+        Request::Redis(_) => ("Redis", &["type"]),
+        Request::Postgres(_) => ("PostgreSQL", &["rows", "command"]),
+    };
+    let header = |header: &Option<Located<String>>| match header {
+        Some(name) if !headers.contains(&name.as_str()) => {
+            let instead = match headers {
+                [] => String::new(),
+                known => format!("; known are {}", known.join(", ")),
+            };
+            let message =
+                format!("an answer of {protocol} has no header {:?}{instead}", name.value);
+            Err(Problem::at(name.place, message).within("header"))
+        }
+        _ => Ok(()),
+    };
+    let none = |place, what: &str| {
+        Err(Problem::at(place, format!("an answer of {protocol} has no {what}")).within(what))
+    };
+    for (at, check) in file.checks.iter().enumerate() {
+        let within = |e: Problem| e.within(format!("[{at}]")).within("checks");
+        header(&check.header).map_err(within)?;
+        if let Some(status) = &check.status {
+            none(status.place, "status").map_err(within)?;
+        }
+        if let Some(cookie) = &check.cookie {
+            none(cookie.place, "cookie").map_err(within)?;
+        }
+    }
+    for (name, extract) in &file.extract.0 {
+        let within = |e: Problem| e.within(name.as_str()).within("extract");
+        let TextOr::Full(full) = &extract.value else { continue };
+        header(&full.header).map_err(within)?;
+        if let Some(cookie) = &full.cookie {
+            none(cookie.place, "cookie").map_err(within)?;
+        }
+    }
+    Ok(())
 }
 
 fn pause(name: String, think: Think) -> Step {

@@ -7,6 +7,8 @@ mod fault;
 mod flow;
 mod http;
 mod phase;
+mod postgres;
+mod redis;
 mod stage;
 mod tcp;
 mod threshold;

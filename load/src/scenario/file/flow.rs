@@ -4,7 +4,7 @@ use faultd_api::Span;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{CheckFile, ExtractFile, HttpFile};
+use super::{CheckFile, ExtractFile, HttpFile, PostgresFile, RedisFile, TcpFile};
 use crate::scenario::read::{Located, OneOrMany, Ordered, TextOr};
 
 /// Steps, one after the other; a step that fails ends the run of the flow.
@@ -31,7 +31,7 @@ fn yes() -> bool {
     true
 }
 
-/// One request (`http`, `tcp`) or a pause, and what is expected of the answer.
+/// One request (`http`, `tcp`, `redis`, `postgres`) or a pause, and what is expected of the answer.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StepFile {
@@ -44,6 +44,12 @@ pub struct StepFile {
     /// Bytes over TCP.
     #[serde(default)]
     pub tcp: Option<Located<TcpFile>>,
+    /// A command for Redis: `GET key`, or its parts.
+    #[serde(default)]
+    pub redis: Option<Located<TextOr<RedisFile>>>,
+    /// A query for PostgreSQL: `SELECT 1`, or its parts.
+    #[serde(default)]
+    pub postgres: Option<Located<TextOr<PostgresFile>>>,
     /// No request, a pause alone: `1s`, or `1s..3s`.
     #[serde(default)]
     pub pause: Option<Located<String>>,
@@ -82,18 +88,4 @@ pub struct RetryFile {
     /// Before each of them [default: none].
     #[serde(default)]
     pub pause: Option<Span>,
-}
-
-/// Bytes over TCP or a Unix socket.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TcpFile {
-    /// `HOST:PORT`, or `unix:/path/to.sock`.
-    pub address: Located<String>,
-    /// What is sent; a template.
-    #[serde(default)]
-    pub send: Located<String>,
-    /// The answer ends with this; without it no answer is awaited.
-    #[serde(default)]
-    pub until: String,
 }

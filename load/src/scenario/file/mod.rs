@@ -5,7 +5,10 @@ mod check;
 mod fault;
 mod flow;
 mod http;
+mod postgres;
+mod redis;
 mod stage;
+mod tcp;
 
 use std::collections::BTreeMap;
 
@@ -15,9 +18,12 @@ use serde::Deserialize;
 
 pub use check::{CheckFile, ExtractFile};
 pub use fault::{FaultFile, PhaseFile, PhaseKindFile};
-pub use flow::{FlowFile, RetryFile, StepFile, TcpFile};
+pub use flow::{FlowFile, RetryFile, StepFile};
 pub use http::{HttpFile, StreamFile, VersionFile};
+pub use postgres::{PostgresDefaultsFile, PostgresFile};
+pub use redis::{RedisDefaultsFile, RedisFile, WordsFile};
 pub use stage::{ShapeFile, StageFile};
+pub use tcp::TcpFile;
 
 use super::read::{Amount, Located, Ordered, TextOr};
 
@@ -44,6 +50,12 @@ pub struct ScenarioFile {
     /// What all HTTP requests have in common.
     #[serde(default)]
     pub http: DefaultsFile,
+    /// What all commands for Redis have in common.
+    #[serde(default)]
+    pub redis: RedisDefaultsFile,
+    /// What all queries for PostgreSQL have in common.
+    #[serde(default)]
+    pub postgres: PostgresDefaultsFile,
     /// Data sets: `{{NAME.COLUMN}}` in flows.
     #[serde(default)]
     pub data: Ordered<Located<TextOr<DataFile>>>,

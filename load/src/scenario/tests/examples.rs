@@ -58,7 +58,8 @@ fn the_page_says_what_is_true() {
             ),
             ("probe", "probe: { http: GET / }\n"),
         ];
-        let rest: String = keys.iter().filter(|(k, _)| *k != key).map(|(_, line)| *line).collect();
+        let has = |key: &str| piece.lines().any(|line| line.starts_with(&format!("{key}:")));
+        let rest: String = keys.iter().filter(|(k, _)| !has(k)).map(|(_, line)| *line).collect();
         let text = format!("{rest}{piece}");
         let vars = if key == "vars" {
             [("password".to_owned(), "x".to_owned())].into()

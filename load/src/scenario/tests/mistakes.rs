@@ -159,7 +159,7 @@ fn steps() {
         ),
         (
             "name: x",
-            "s.yaml:6:9: a step does something: say `http`, `tcp` or `pause` (in flows.get.steps[0])",
+            "s.yaml:6:9: a step does something: say `http`, `tcp`, `redis`, `postgres` or `pause` (in flows.get.steps[0])",
         ),
         (
             "pause: 3s..1s",
@@ -208,6 +208,86 @@ fn steps() {
     ] {
         let found = mistake(step, new);
         assert!(found.starts_with(expected), "{new}\n  found {found}\n  expected {expected}");
+    }
+}
+
+#[test]
+fn other_protocols() {
+    for (new, expected) in [
+        (
+            "tcp: { address: localhost }",
+            "s.yaml:6:25: takes HOST:PORT or unix:/path/to.sock, got \"localhost\" (in flows.get.steps[0].tcp.address)",
+        ),
+        (
+            "tcp: { address: 'a:1', until: x, length: 5 }",
+            "s.yaml:6:50: `until` and `length` at once: an answer has one end (in flows.get.steps[0].tcp)",
+        ),
+        (
+            "tcp: { address: 'a:1', length_prefix: 3 }",
+            "s.yaml:6:47: a length has 1, 2, 4 or 8 bytes, got 3 (in flows.get.steps[0].tcp.length_prefix)",
+        ),
+        (
+            "tcp: { address: 'a:1', send_hex: 00 1g }",
+            "s.yaml:6:42: takes bytes in hexadecimal such as 00 1f ff, got \"00 1g\" (in flows.get.steps[0].tcp.send_hex)",
+        ),
+        (
+            "tcp: { address: 'a:1', length: 5 }\n        checks: [{ status: 200 }]",
+            "s.yaml:7:28: an answer of a plain connection has no status (in flows.get.steps[0].checks[0].status)",
+        ),
+        (
+            "redis: GET k",
+            "s.yaml:6:16: no address: say `address: HOST:PORT`, or `redis: { address: HOST:PORT }` at the top (in flows.get.steps[0].redis)",
+        ),
+        (
+            "redis: { address: 'a:1' }",
+            "s.yaml:6:16: `command` is missing, such as `command: GET key` (in flows.get.steps[0].redis)",
+        ),
+        (
+            "redis: { address: 'a:1', comand: GET k }",
+            "s.yaml:6:34: unknown key `comand`; did you mean `command`? (in flows.get.steps[0].redis)",
+        ),
+        (
+            "redis: { address: 'a:1', command: \"GET 'k\" }",
+            "s.yaml:6:43: a ' is opened and not closed (in flows.get.steps[0].redis.command)",
+        ),
+        (
+            "redis: { address: 'a:1', pipeline: [GET a, [GET, '{{b}}']] }",
+            "s.yaml:6:58: the variable \"b\" is not known here; an earlier step has to extract it (variables of `vars` are written ${…}) (in flows.get.steps[0].redis.pipeline[1])",
+        ),
+        (
+            "redis: { address: 'a:1', command: subscribe news }",
+            "s.yaml:6:43: SUBSCRIBE turns the connection into a stream, which no step reads (in flows.get.steps[0].redis.command)",
+        ),
+        (
+            "redis: { address: 'a:1', command: GET k }\n        checks: [{ header: tpye, equals: nil }]",
+            "s.yaml:7:28: an answer of Redis has no header \"tpye\"; known are type (in flows.get.steps[0].checks[0].header)",
+        ),
+        (
+            "redis: { address: 'a:1', command: GET k }\n        expect: 200",
+            "s.yaml:7:17: only answers over HTTP have a status (in flows.get.steps[0].expect)",
+        ),
+        (
+            "postgres: SELECT 1",
+            "s.yaml:6:19: no server: say `url: postgres://USER@HOST/DATABASE`, or `postgres: { url: … }` at the top (in flows.get.steps[0].postgres)",
+        ),
+        (
+            "postgres: { url: postgres://h/d, query: SELECT 1 }",
+            "s.yaml:6:26: names no user: postgres://USER@HOST/… (in flows.get.steps[0].postgres.url)",
+        ),
+        (
+            "postgres: { url: postgres://u@h/d }",
+            "s.yaml:6:19: `query` is missing, such as `query: SELECT 1` (in flows.get.steps[0].postgres)",
+        ),
+        (
+            "postgres: { url: postgres://u@h/d, query: SELECT $1, params: ['{{x}}'] }",
+            "s.yaml:6:71: the variable \"x\" is not known here; an earlier step has to extract it (variables of `vars` are written ${…}) (in flows.get.steps[0].postgres.params[0])",
+        ),
+        (
+            "postgres: { url: postgres://u@h/d, query: SELECT 1 }\n        extract: { a: { cookie: b } }",
+            "s.yaml:7:33: an answer of PostgreSQL has no cookie (in flows.get.steps[0].extract.a.cookie)",
+        ),
+    ] {
+        assert_eq!(mistake("http: GET /items", new), expected, "{new}");
     }
 }
 
