@@ -12,8 +12,10 @@ mod closed;
 mod exchange;
 mod gather;
 mod limits;
+mod outlets;
 mod prepare;
 mod progress;
+mod readback;
 mod result;
 mod run;
 mod sequence;
@@ -23,6 +25,7 @@ mod worker;
 
 pub use clock::{Clock, Epoch, Timer};
 pub use limits::{Limit, host_info, preflight};
+pub use outlets::Outlets;
 pub use prepare::{PrepareError, Prepared};
 pub use progress::{Observer, Progress, Silent};
 pub use result::targets;

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     measure::Shape,
-    plan::{Body, Flow, HttpRequest, HttpVersion, Plan, Request, Scheme, Step, Target},
+    plan::{Body, Flow, HttpRequest, HttpVersion, Plan, Request, Scheme, Step, Target, TlsFiles},
     protocol::{
         http1::write_request,
         net::{Endpoint, TargetError},
@@ -50,6 +50,8 @@ pub struct Prepared {
     pub setup: Vec<Vec<PreparedStep>>,
     /// The same.
     pub teardown: Vec<Vec<PreparedStep>>,
+    /// Steps that read the ledger back, likewise.
+    pub ledger: Vec<PreparedStep>,
     /// Where connections go.
     pub endpoints: Vec<Endpoint>,
     /// What there is to record.
@@ -83,7 +85,7 @@ pub enum Action {
         /// Its bytes, if they are the same each time.
         wire: Option<Arc<[u8]>>,
         /// It may be sent again on another connection when one that was idle turns out closed
-        /// (RFC 9110 §9.2.2).
+        /// (RFC 9110 §9.2.2). What the ledger counts is not: nobody but the target doubles it.
         idempotent: bool,
     },
     /// Nothing.
@@ -94,6 +96,7 @@ pub enum Action {
 struct Endpoints {
     numbers: HashMap<(Target, Scheme, HttpVersion), usize>,
     list: Vec<Endpoint>,
+    tls: TlsFiles,
 }
 
 impl Endpoints {
@@ -103,7 +106,7 @@ impl Endpoints {
             return Ok(number);
         }
         let http2 = request.version == HttpVersion::Http2;
-        self.list.push(Endpoint::resolve(&request.target, request.scheme, http2)?);
+        self.list.push(Endpoint::resolve(&request.target, request.scheme, http2, &self.tls)?);
         let number = self.list.len() - 1;
         self.numbers.insert(key, number);
         Ok(number)
@@ -125,7 +128,7 @@ impl Prepared {
                 return Err(PrepareError::NoFlow(stage.name.clone()));
             }
         }
-        let mut endpoints = Endpoints::default();
+        let mut endpoints = Endpoints { tls: plan.tls.clone(), ..Endpoints::default() };
         let mut next = 0;
         let mut all = |flows: &[Flow]| {
             let flows = flows.iter().map(|flow| {
@@ -140,11 +143,13 @@ impl Prepared {
         let flows = all(&plan.flows)?;
         let setup = all(&plan.setup)?;
         let teardown = all(&plan.teardown)?;
+        let ledger = plan.ledger.as_ref().map(|ledger| ledger.flow().clone());
+        let ledger: Vec<_> = all(ledger.as_slice())?.into_iter().flatten().collect();
         // Set-up and tear-down are recorded like the rest, and left out of results.
-        let every = flows.iter().chain(&setup).chain(&teardown).flatten();
+        let every = flows.iter().chain(&setup).chain(&teardown).flatten().chain(&ledger);
         let checks = every.map(|step| step.step.checks.len()).collect();
         let shape = Shape { checks, flows: plan.flows.len() };
-        Ok(Self { plan, flows, setup, teardown, endpoints: endpoints.list, shape })
+        Ok(Self { plan, flows, setup, teardown, ledger, endpoints: endpoints.list, shape })
     }
 }
 
@@ -163,7 +168,7 @@ fn prepare(
             idempotent: matches!(
                 request.method.as_str(),
                 "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE"
-            ),
+            ) && step.ledger.is_none(),
             request: request.clone(),
         },
         Request::Tcp(_) => return Err(unsupported("plain TCP is not spoken yet")),

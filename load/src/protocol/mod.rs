@@ -4,6 +4,6 @@ mod answer;
 pub mod http1;
 pub mod http2;
 pub mod net;
-mod tls;
+pub(crate) mod tls;
 
 pub use answer::Answer;

@@ -20,7 +20,7 @@ use tokio::{
 use super::tls::Tls;
 use crate::{
     measure::{ErrorKind, Failure},
-    plan::{Scheme, Target, Transport},
+    plan::{Scheme, Target, TlsFiles, Transport},
 };
 
 /// A target with its name resolved; shared by all threads.
@@ -63,8 +63,13 @@ impl Endpoint {
     /// taken for a slow target.
     ///
     /// # Errors
-    /// The name has no address, or is none that TLS can verify.
-    pub fn resolve(target: &Target, scheme: Scheme, http2: bool) -> Result<Self, TargetError> {
+    /// The name has no address, or is none that TLS can verify, or a file of TLS is of no use.
+    pub fn resolve(
+        target: &Target,
+        scheme: Scheme,
+        http2: bool,
+        files: &TlsFiles,
+    ) -> Result<Self, TargetError> {
         let place = match &target.transport {
             Transport::Unix(path) => Place::Unix(path.clone()),
             Transport::Tcp => {
@@ -80,8 +85,8 @@ impl Endpoint {
         };
         let tls = match scheme {
             Scheme::Http => None,
-            Scheme::Https => Some(Tls::new(&target.host, true, http2)?),
-            Scheme::HttpsInsecure => Some(Tls::new(&target.host, false, http2)?),
+            Scheme::Https => Some(Tls::new(&target.host, true, http2, files)?),
+            Scheme::HttpsInsecure => Some(Tls::new(&target.host, false, http2, files)?),
         };
         Ok(Self { place, tls })
     }
@@ -104,11 +109,7 @@ impl Endpoint {
         match &self.tls {
             None => Ok(Stream::Plain(plain)),
             Some(tls) => {
-                let stream = tls.handshake(plain).await.map_err(|e| {
-                    let kind =
-                        if e.raw_os_error().is_some() { ErrorKind::Reset } else { ErrorKind::Tls };
-                    Failure::new(kind, e.to_string())
-                })?;
+                let stream = tls.handshake(plain).await?;
                 Ok(Stream::Tls(Box::new(stream)))
             }
         }

@@ -39,6 +39,7 @@ pub fn judge(summary: &mut Summary, thresholds: &[Threshold]) {
     let mut unmet: Vec<String> = broken.map(|t| format!("{}: {}", t.expression, t.text)).collect();
     unmet.extend(failed_checks(summary, thresholds));
     unmet.extend(lost_writes(summary, thresholds));
+    unmet.extend(unread_writes(summary));
     let kind = match () {
         () if could_not_run => VerdictKind::Error,
         () if unfit => VerdictKind::Invalid,
@@ -104,6 +105,22 @@ fn lost_writes(summary: &Summary, thresholds: &[Threshold]) -> Option<String> {
         figures::count(ledger.lost),
         figures::count(ledger.acknowledged)
     ))
+}
+
+/// A ledger that tells nothing, or not all, shows no write to be there.
+fn unread_writes(summary: &Summary) -> Option<String> {
+    let ledger = summary.ledger.as_ref()?;
+    if ledger.acknowledged + ledger.unknown == 0 {
+        return Some("the ledger is empty: no write was acknowledged".into());
+    }
+    let why = ledger.unread_reason.as_deref().unwrap_or("without a reason");
+    (ledger.unread > 0).then(|| {
+        format!(
+            "{} of {} acknowledged writes could not be read back: {why}",
+            figures::count(ledger.unread),
+            figures::count(ledger.acknowledged)
+        )
+    })
 }
 
 #[cfg(test)]
@@ -220,6 +237,21 @@ mod tests {
         assert_eq!(code(&[], lost), 99);
         assert_eq!(code(&["lost_writes < 2"], lost), 0);
         assert_eq!(code(&["lost_writes == 0"], lost), 99);
+    }
+
+    #[test]
+    fn a_ledger_that_was_not_read_or_is_empty_is_broken() {
+        let ledger = |acknowledged, unread| {
+            move |s: &mut Summary| {
+                let found = acknowledged - unread;
+                s.ledger = Some(Ledger { acknowledged, found, unread, ..Default::default() });
+            }
+        };
+        assert_eq!(code(&["lost_writes == 0"], ledger(10, 0)), 0);
+        assert_eq!(code(&["lost_writes < 5"], ledger(10, 1)), 99);
+        assert_eq!(code(&[], ledger(10, 1)), 99);
+        assert_eq!(code(&[], ledger(0, 0)), 99);
+        assert_eq!(code(&["duplicated_writes == 0"], ledger(0, 0)), 99);
     }
 
     #[test]

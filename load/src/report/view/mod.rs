@@ -94,7 +94,15 @@ pub fn cards(summary: &Summary) -> Vec<Card> {
         Card {
             name: "requests",
             value: count(total.sent),
-            note: format!("{} due, {} skipped", count(total.due), count(total.skipped)),
+            note: match total.unfinished {
+                0 => format!("{} due, {} skipped", count(total.due), count(total.skipped)),
+                cut => format!(
+                    "{} due, {} skipped, {} interrupted by the end",
+                    count(total.due),
+                    count(total.skipped),
+                    count(cut)
+                ),
+            },
             tone: tone(total.skipped > 0),
         },
         Card {

@@ -236,7 +236,7 @@ fn faults_phases_probe_and_thresholds() {
         ),
         (
             "faults: [{ at: 1s, for: 1s, inject: latency --ms 0 }]",
-            "s.yaml:10:37: --ms must be between 0.01 and 60000, got 0 (in faults[0])",
+            "s.yaml:10:45: --ms must be between 0.01 and 60000, got 0 (in faults[0].inject)",
         ),
         (
             "faults: [{ at: 1s, for: 1s, kind: latencey }]",
@@ -244,7 +244,31 @@ fn faults_phases_probe_and_thresholds() {
         ),
         (
             "faults: [{ at: 1s, for: 1s, kind: latency, params: { mss: 5 } }]",
-            "s.yaml:10:52: params of latency: unknown field `mss`, expected one of ",
+            "s.yaml:10:54: params of latency: unknown field `mss`, expected one of ",
+        ),
+        (
+            "faults: [{ at: 1s, for: 1s, inject: latency --jitter 5 --ms x }]",
+            "s.yaml:10:56: invalid value 'x' for '--ms <MS>'",
+        ),
+        (
+            "faults: [{ at: 1s, for: 1s, inject: latency --ms 5 --prot 5 }]",
+            "s.yaml:10:52: unexpected argument '--prot' found",
+        ),
+        (
+            "faults:\n  - at: 1s\n    for: 1s\n    kind: latency\n    params:\n      jitter_ms: 5\n      ms: 0",
+            "s.yaml:16:7: `ms` must be between 0.01 and 60000, got 0 (in faults[0].params)",
+        ),
+        (
+            "faults:\n  - at: 1s\n    for: 1s\n    kind: latency\n    params:\n      jitter_ms: 5\n      'ms': soon",
+            "s.yaml:16:8: params of latency: invalid type",
+        ),
+        (
+            "faults: [{ at: 1s, for: 1s, kind: latency, params: { jitter_ms: 5 } }]",
+            "s.yaml:10:52: params of latency: missing field `ms`",
+        ),
+        (
+            "faults: [{ at: 1s, for: 1s, kind: loss, params: { percent: 5 }, target: { pid: [0], proto: tcp } }]",
+            "s.yaml:10:75: `pid` takes process ids above zero (in faults[0].target)",
         ),
         (
             "faults: [{ at: 1s, for: 1s, kind: loss, params: { percent: 5 }, target: { prot: 5 } }]",
@@ -329,4 +353,88 @@ fn the_file_itself() {
         let error = from_yaml("s", SMALL, Path::new("."), &options).unwrap_err().to_string();
         assert!(error.starts_with("--scale takes a factor above 0"), "{error}");
     }
+}
+
+#[test]
+fn ledgers() {
+    const STEP: &str = "http: GET /items";
+    const NOTED: &str = "{ set: { id: '{{counter.n}}' }, http: PUT /items, ledger: '{{id}}' }";
+    let noted = |ledger: &str| {
+        let text = SMALL.replacen(STEP, NOTED, 1) + ledger;
+        let error = load_text(&text).unwrap_err().to_string();
+        error.lines().next().unwrap_or_default().to_owned()
+    };
+    for (ledger, expected) in [
+        (
+            "",
+            "s.yaml:4:3: the step \"PUT /items\" notes its writes, and nothing says how they are read back: say `ledger: { read: [{ http: GET /items/{{key}} }] }`",
+        ),
+        ("ledger: {}", "s.yaml:10:9: `read` is missing (in ledger)"),
+        (
+            "ledger: { read: [] }",
+            "s.yaml:10:17: has no step: say what is asked, such as `http: GET /items/{{key}}` (in ledger.read)",
+        ),
+        (
+            "ledger: { read: [{ pause: 1s }] }",
+            "s.yaml:10:17: ends with a pause, which tells nothing (in ledger.read)",
+        ),
+        (
+            "ledger: { read: [{ http: 'GET /{{kay}}' }] }",
+            "s.yaml:10:31: the variable \"kay\" is not known here; did you mean `key`? (in ledger.read[0].http.url)",
+        ),
+        (
+            "ledger: { read: [{ http: 'GET /{{key}}' }], keys: $.a }",
+            "s.yaml:10:31: the variable \"key\" is not known here; an earlier step has to extract it (variables of `vars` are written ${…}) (in ledger.read[0].http.url)",
+        ),
+        (
+            "ledger: { read: [{ http: GET / }], keys: a }",
+            "s.yaml:10:42: \"a\" is not a JSONPath such as $.items[0].id: ",
+        ),
+        (
+            "ledger: { read: [{ http: GET / }], keys: $.a, count: $.b }",
+            "s.yaml:10:42: `count` and `keys` at once: say one of them (in ledger.keys)",
+        ),
+        (
+            "ledger: { read: [{ http: GET / }], parallel: 0 }",
+            "s.yaml:10:46: takes a number from 1 to 1000, got 0 (in ledger.parallel)",
+        ),
+        (
+            "ledger: { read: [{ http: GET /, ledger: '{{key}}' }] }",
+            "s.yaml:10:17: what reads the ledger notes no writes of its own (in ledger.read)",
+        ),
+        (
+            "setup: [{ http: GET /, ledger: x }]",
+            "s.yaml:10:32: a ledger is kept of the load alone: only steps of flows have one (in setup[0].ledger)",
+        ),
+    ] {
+        let found = noted(ledger);
+        assert!(found.starts_with(expected), "{ledger}\n{found}\n{expected}");
+    }
+    for (step, expected) in [
+        (
+            "{ http: PUT /items, ledger: same }",
+            "s.yaml:6:37: \"same\" is the same for all writes: a key has a variable in it, such as {{id}}",
+        ),
+        (
+            "{ http: PUT /items, ledger: '{{random.uuid}}' }",
+            "s.yaml:6:37: \"{{random.uuid}}\" would be another value than the one that was sent: make it by `set: { id: … }`",
+        ),
+        (
+            "{ http: PUT /items, ledger: { kee: x } }",
+            "s.yaml:6:39: unknown key `kee`; did you mean `key`?",
+        ),
+        ("{ set: { user: x }, http: PUT /items }", "s.yaml:6:18: \"user\" cannot name a variable"),
+        (
+            "{ set: { id: x }, pause: 1s }",
+            "s.yaml:6:9: a pause has no answer: `set` belongs to a request",
+        ),
+    ] {
+        let found = mistake(STEP, step);
+        assert!(found.starts_with(expected), "{step}\n{found}\n{expected}");
+    }
+    let unread = mistake("name: small", "name: small\nthresholds: [lost_writes == 0]");
+    let expected = "s.yaml:2:14: `lost_writes` is read from the ledger: say `ledger` at the top";
+    assert!(unread.starts_with(expected), "{unread}");
+    let unused = mistake("name: small", "name: small\nledger: { read: [{ http: GET / }] }");
+    assert!(unused.starts_with("s.yaml:2:9: no step notes its writes: say "), "{unused}");
 }
