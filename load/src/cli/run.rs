@@ -81,6 +81,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         ),
         (Some(_), Some(path)) => Some(samples::notes_beside(path)?),
     };
+    let has_ledger = plan.ledger.is_some();
     let mut run = Run::new(plan, Shared::default())?;
     if let Some(notes) = notes {
         run.note_in(notes);
@@ -102,6 +103,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         broken: driver.broken(),
         abort: Abort::new(&thresholds),
         driver: Some(driver),
+        tells_of_ledger: has_ledger && !args.quiet,
         records: Vec::new(),
     };
     let outcome = run.execute(&mut watching);
@@ -140,6 +142,8 @@ struct Watching {
     broken: faults::Broken,
     abort: Abort,
     driver: Option<faults::Running>,
+    /// The ledger is read back afterwards, and somebody wants to know.
+    tells_of_ledger: bool,
     /// What became of the faults.
     records: Vec<FaultRecord>,
 }
@@ -153,6 +157,9 @@ impl Observer for Watching {
     fn load_over(&mut self) {
         if let Some(driver) = self.driver.take() {
             self.records = driver.finish();
+        }
+        if std::mem::take(&mut self.tells_of_ledger) {
+            eprintln!("reading the ledger back");
         }
     }
 }

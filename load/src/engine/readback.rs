@@ -37,6 +37,9 @@ use crate::{
 /// Before a further attempt: so long at first, twice as long each time, up to the second value.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
+/// Added to the time without an answer after which nobody asks any more.
+const SLACK: u64 = 200_000_000;
+
 /// What the load has noted.
 #[derive(Debug)]
 pub(super) struct Noted<'a> {
@@ -82,24 +85,20 @@ pub(super) fn run(
     let runtime = Builder::new_current_thread().enable_io().build_local(LocalOptions::default())?;
     let tally = runtime.block_on(async {
         let worker = unmeasured(prepared, shared)?;
-        let limit = worker.clock.now() + nanos(plan.within);
-        worker.end.set(limit);
         let reading = Rc::new(Reading {
             plan: plan.clone(),
             notes: RefCell::new(Notes::of(noted.file)?),
             tally: RefCell::new(tally),
             worker: Rc::clone(&worker),
             broken: Cell::new(None),
+            told_at: Cell::new(worker.clock.now()),
         });
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        let timer = Rc::new(Timer::default());
-        // Those who see that the time is up know better why.
-        let limit = limit + 200_000_000;
         tokio::select! {
             read = reading.all(noted.file) => read?,
-            () = worker.clock.sleep(&timer, limit) => {
-                reading.why_unread(&format!("it took longer than {:?}", plan.within));
+            () = reading.silence() => {
+                reading.why_unread(&format!("nothing was answered for {:?}", plan.within));
             }
             _ = interrupt.recv() => reading.why_unread("interrupted"),
             _ = terminate.recv() => reading.why_unread("interrupted"),
@@ -117,6 +116,8 @@ struct Reading {
     worker: Rc<Worker>,
     /// The notes could not be read on.
     broken: Cell<Option<io::Error>>,
+    /// When an answer last told something.
+    told_at: Cell<u64>,
 }
 
 impl Reading {
@@ -142,6 +143,20 @@ impl Reading {
             }
         };
         self.compare(file, list)
+    }
+
+    /// Ends when nothing was told for so long that nothing will be.
+    async fn silence(&self) {
+        let clock = &self.worker.clock;
+        let timer = Rc::new(Timer::default());
+        loop {
+            // Those who give up a key at that time know better why.
+            let until = self.told_at.get() + nanos(self.plan.within) + SLACK;
+            if clock.now() >= until {
+                return;
+            }
+            clock.sleep(&timer, until).await;
+        }
     }
 
     fn user(&self, number: u64) -> User {
@@ -182,28 +197,30 @@ impl Reading {
         let flow = self.plan.flow();
         let steps = &self.worker.prepared.ledger;
         let mut pause = AGAIN.0;
+        let clock = &self.worker.clock;
+        let until = clock.now() + nanos(self.plan.within);
         loop {
             user.vars.clear();
             user.vars.set(&self.plan.key, note.key.as_deref().unwrap_or_default().as_bytes());
             user.vars.set(&self.plan.value, note.value.as_deref().unwrap_or_default().as_bytes());
-            let ended = user.steps(flow, steps, self.worker.clock.now()).await;
+            let ended = user.steps(flow, steps, clock.now()).await;
             let unread = match ended {
                 Ended::Completed => told(user),
                 _ => T::of_failure(user.last_failure.take().as_ref(), user.last_status),
             };
             let unread = match unread {
-                Ok(told) => return Ok(told),
+                Ok(told) => {
+                    self.told_at.set(clock.now());
+                    return Ok(told);
+                }
                 Err(unread) => unread,
             };
-            if !unread.again || self.worker.is_over() {
+            let left = Duration::from_nanos(until.saturating_sub(clock.now()));
+            if !unread.again || left.is_zero() {
                 return Err(unread.why);
             }
-            // What is said if time runs out in one of the next attempts.
-            user.wait(pause).await;
+            user.wait(pause.min(left)).await;
             pause = (pause * 2).min(AGAIN.1);
-            if self.worker.is_over() {
-                return Err(unread.why);
-            }
         }
     }
 
@@ -265,8 +282,7 @@ impl Told for HashMap<String, u64> {
 /// Of a failure that says nothing about the write.
 fn unread(failure: Option<&Failure>, status: u16) -> Unread {
     let Some(failure) = failure else {
-        // The time was up between two steps.
-        return Unread { why: "there was no time for all steps".into(), again: true };
+        return Unread { why: "not all steps were done".into(), again: false };
     };
     let again = match failure.kind {
         ErrorKind::Status => status >= 500 || matches!(status, 408 | 425 | 429),

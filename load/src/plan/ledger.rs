@@ -27,8 +27,8 @@ pub struct LedgerPlan {
     pub value: Name,
     /// Keys that are asked for at once.
     pub parallel: usize,
-    /// How long it may take altogether. What has no answer is asked again until then: the service
-    /// may still be recovering.
+    /// How long a key that has no answer is asked for again: the service may still be recovering.
+    /// When none has an answer for so long, all are given up.
     pub within: Duration,
 }
 

@@ -16,7 +16,7 @@ use crate::{
 /// Keys that are asked for at once, unless it is said otherwise, and at most.
 const PARALLEL: (u32, u32) = (16, 1000);
 
-/// How long reading back may take, unless it is said otherwise.
+/// How long a key is asked for, unless it is said otherwise.
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// The variable for what an answer says; no scenario can have one of this name.

@@ -39,8 +39,8 @@ pub struct LedgerFile {
     /// Keys that are asked for at once [default: 16].
     #[serde(default)]
     pub parallel: Option<Located<u32>>,
-    /// How long it may take altogether; what has no answer is asked again until then [default:
-    /// 60s].
+    /// How long a key that has no answer is asked for again; when none has one for so long, all are
+    /// given up [default: 60s].
     #[serde(default)]
     pub within: Option<Span>,
 }
