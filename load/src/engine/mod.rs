@@ -20,6 +20,7 @@ mod result;
 mod run;
 mod sequence;
 mod sink;
+mod told;
 mod user;
 mod worker;
 

@@ -18,20 +18,20 @@ use tokio::{
 
 use super::{
     clock::Timer,
-    exchange::TOO_LONG,
     prepare::Prepared,
     sequence::unmeasured,
+    told::{Told, Unread, keys_of, times},
     user::{Ended, User},
     worker::Worker,
 };
 use crate::{
-    extract::text_of,
     ledger::{Found, Note, Notes, Tally},
-    measure::{ErrorKind, Failure, PhaseMark},
+    measure::PhaseMark,
     plan::{LedgerPlan, ReadBack},
     schedule::nanos,
+    spool::Spooled,
     summary::Ledger,
-    template::{Name, Shared, Vars},
+    template::{Shared, Vars},
 };
 
 /// Before a further attempt: so long at first, twice as long each time, up to the second value.
@@ -42,23 +42,11 @@ const SLACK: u64 = 200_000_000;
 
 /// What the load has noted.
 #[derive(Debug)]
-pub(super) struct Noted<'a> {
+pub(super) struct Noted {
     /// The notes.
-    pub file: &'a File,
-    /// Notes that never came to the file.
-    pub dropped: u64,
-    /// Why not.
-    pub why_dropped: String,
+    pub spooled: Spooled,
     /// Where phases began.
     pub marks: Vec<PhaseMark>,
-}
-
-/// Why there is no answer that says whether a write is there.
-#[derive(Debug, PartialEq, Eq)]
-struct Unread {
-    why: String,
-    /// Another attempt may tell.
-    again: bool,
 }
 
 /// Reads everything back that was noted. SIGINT and SIGTERM end it early; what was not read by
@@ -70,24 +58,25 @@ pub(super) fn run(
     prepared: &Arc<Prepared>,
     plan: &LedgerPlan,
     shared: &Shared,
-    noted: Noted<'_>,
+    noted: Noted,
 ) -> io::Result<Ledger> {
+    let Spooled { file, dropped, error, .. } = noted.spooled;
     let mut tally = Tally::new(noted.marks);
-    for note in Notes::of(noted.file)? {
+    for note in Notes::of(&file)? {
         tally.noted(&note?);
     }
-    if noted.dropped > 0 {
-        tally.why_unread(&format!("not all notes could be written down: {}", noted.why_dropped));
+    if let Some(error) = error {
+        tally.why_unread(&format!("not all notes could be written down: {error}"));
     }
     if tally.ledger.acknowledged + tally.ledger.unknown == 0 {
-        return Ok(tally.settled(noted.dropped));
+        return Ok(tally.settled(dropped));
     }
     let runtime = Builder::new_current_thread().enable_io().build_local(LocalOptions::default())?;
     let tally = runtime.block_on(async {
         let worker = unmeasured(prepared, shared)?;
         let reading = Rc::new(Reading {
             plan: plan.clone(),
-            notes: RefCell::new(Notes::of(noted.file)?),
+            notes: RefCell::new(Notes::of(&file)?),
             tally: RefCell::new(tally),
             worker: Rc::clone(&worker),
             broken: Cell::new(None),
@@ -96,7 +85,7 @@ pub(super) fn run(
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         tokio::select! {
-            read = reading.all(noted.file) => read?,
+            read = reading.all(&file) => read?,
             () = reading.silence() => {
                 reading.why_unread(&format!("nothing was answered for {:?}", plan.within));
             }
@@ -105,7 +94,7 @@ pub(super) fn run(
         }
         io::Result::Ok(reading.tally.replace(Tally::new(Vec::new())))
     })?;
-    Ok(tally.settled(noted.dropped))
+    Ok(tally.settled(dropped))
 }
 
 /// What those who read share.
@@ -250,73 +239,5 @@ impl Reading {
             }
         }
         Ok(())
-    }
-}
-
-/// What reading back can tell.
-trait Told: Sized {
-    /// What a failure says.
-    fn of_failure(failure: Option<&Failure>, status: u16) -> Result<Self, Unread>;
-}
-
-impl Told for Found {
-    fn of_failure(failure: Option<&Failure>, status: u16) -> Result<Self, Unread> {
-        match failure {
-            Some(f) if f.kind == ErrorKind::Status && matches!(status, 404 | 410) => {
-                Ok(Self::Nothing)
-            }
-            Some(f) if f.kind == ErrorKind::Check && f.detail != TOO_LONG => {
-                Ok(Self::Different(f.detail.clone()))
-            }
-            failure => Err(unread(failure, status)),
-        }
-    }
-}
-
-impl Told for HashMap<String, u64> {
-    fn of_failure(failure: Option<&Failure>, status: u16) -> Result<Self, Unread> {
-        Err(unread(failure, status))
-    }
-}
-
-/// Of a failure that says nothing about the write.
-fn unread(failure: Option<&Failure>, status: u16) -> Unread {
-    let Some(failure) = failure else {
-        return Unread { why: "not all steps were done".into(), again: false };
-    };
-    let again = match failure.kind {
-        ErrorKind::Status => status >= 500 || matches!(status, 408 | 425 | 429),
-        ErrorKind::Check | ErrorKind::Extract | ErrorKind::Template => false,
-        _ => true,
-    };
-    Unread { why: failure.to_string(), again }
-}
-
-/// How many there are, by the variable `count`; one, if there is no such variable.
-fn times(user: &User, count: Option<&Name>) -> Result<Found, Unread> {
-    let Some(count) = count else { return Ok(Found::Times(1)) };
-    let text = String::from_utf8_lossy(user.vars.get(count).unwrap_or_default()).into_owned();
-    match text.trim().parse() {
-        Ok(0) => Ok(Found::Nothing),
-        Ok(times) => Ok(Found::Times(times)),
-        Err(_) => {
-            Err(Unread { why: format!("`count` is to be a number, got {text:?}"), again: false })
-        }
-    }
-}
-
-/// All keys that are there, by the variable `keys`, and how often each is.
-fn keys_of(keys: &Name) -> impl Fn(&User) -> Result<HashMap<String, u64>, Unread> {
-    let keys = keys.clone();
-    move |user| {
-        let json = user.vars.get(&keys).unwrap_or_default();
-        let list: Vec<serde_json::Value> = serde_json::from_slice(json)
-            .map_err(|e| Unread { why: format!("the list of keys: {e}"), again: false })?;
-        let mut found = HashMap::new();
-        for key in list {
-            let key = String::from_utf8_lossy(&text_of(key)).into_owned();
-            *found.entry(key).or_insert(0) += 1;
-        }
-        Ok(found)
     }
 }

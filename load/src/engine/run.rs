@@ -1,13 +1,6 @@
 //! The coordinator: starts workers and probe, gathers what they tell, stops them, adds up.
 
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    io::{self, Write},
-    sync::Arc,
-    thread,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fs::File, io, sync::Arc, thread, time::Duration};
 
 use hdrhistogram::Histogram;
 use tokio::{
@@ -19,7 +12,7 @@ use super::{
     clock::Epoch,
     gather::Gathering,
     limits::{Limit, preflight, processors},
-    outlets::Outlets,
+    outlets::Spools,
     prepare::{PrepareError, Prepared},
     progress::Observer,
     readback::{self, Noted},
@@ -28,11 +21,11 @@ use super::{
 };
 use crate::{
     fitness::Usage,
-    measure::{PhaseData, PhaseMark, Phases, RawFormat, RawWriter, growing},
+    measure::{PhaseData, PhaseMark, Phases, RawFormat, growing},
     plan::Plan,
     probe,
     schedule::{Rates, Users, nanos},
-    spool::{Spool, Spooled, WhenFull},
+    spool::Spooled,
     summary::{Ledger, PhaseKind, Second},
     template::Shared,
 };
@@ -210,14 +203,8 @@ impl Run {
             }
             None => None,
         };
-        let (notes, raw) = (self.notes_spool()?, self.raw_spool()?);
-        let outlets = Outlets {
-            ledger: notes.as_ref().map(Spool::feed),
-            raw: raw
-                .as_ref()
-                .map(|(spool, format)| RawWriter::new(spool.feed(), *format, &self.prepared.plan)),
-        };
-        let plan = &self.prepared.plan;
+        let mut spools = Spools::start(plan, self.notes.take(), self.raw.take())?;
+        let outlets = spools.outlets(plan);
         let mut threads = Vec::new();
         for index in 0..self.workers {
             let assignment = Assignment {
@@ -270,13 +257,10 @@ impl Run {
         usage.settle(&lag, plan);
         let prepared = &self.prepared;
         observer.load_over();
-        let raw = raw.map(|(spool, _)| spool.finish()).transpose()?;
-        let ledger = match (&prepared.plan.ledger, notes) {
+        let raw = spools.raw.take().map(|(spool, _)| spool.finish()).transpose()?;
+        let ledger = match (&prepared.plan.ledger, spools.notes) {
             (Some(plan), Some(notes)) => {
-                let Spooled { file, dropped, error, .. } = notes.finish()?;
-                let why_dropped = error.map(|e| e.to_string()).unwrap_or_default();
-                let marks = self.phases.marks();
-                let noted = Noted { file: &file, dropped, why_dropped, marks };
+                let noted = Noted { spooled: notes.finish()?, marks: self.phases.marks() };
                 Some(readback::run(prepared, plan, &self.shared, noted)?)
             }
             _ => None,
@@ -297,27 +281,6 @@ impl Run {
             raw,
             plan: prepared.plan.clone(),
         })
-    }
-}
-
-impl Run {
-    /// Where notes of writes go, if there is a ledger.
-    fn notes_spool(&mut self) -> io::Result<Option<Spool>> {
-        if self.prepared.plan.ledger.is_none() {
-            return Ok(None);
-        }
-        let file = match self.notes.take() {
-            Some(file) => file,
-            None => tempfile::tempfile()?,
-        };
-        Spool::start(file, WhenFull::Wait).map(Some)
-    }
-
-    /// Where raw samples go, if somebody wants them.
-    fn raw_spool(&mut self) -> io::Result<Option<(Spool, RawFormat)>> {
-        let Some((mut file, format)) = self.raw.take() else { return Ok(None) };
-        file.write_all(RawWriter::head(format).as_bytes())?;
-        Ok(Some((Spool::start(file, WhenFull::Drop)?, format)))
     }
 }
 

@@ -15,7 +15,7 @@ use faultd_api::{
     client::{Client, ClientError},
 };
 
-use super::{Active, phases::Cutter};
+use super::{Active, active::Watched, phases::Cutter};
 use crate::{
     engine::Epoch,
     measure::Phases,
@@ -191,13 +191,6 @@ impl Running {
     }
 }
 
-/// Those who are told when a fault begins and ends.
-struct Watched {
-    cutter: Arc<Cutter>,
-    active: Active,
-    number: usize,
-}
-
 fn drive(
     socket: &Path,
     plan: &FaultPlan,
@@ -236,16 +229,13 @@ fn injected(
     let begun = fault.active_mono_ns.map_or_else(|| epoch.now(), |at| epoch.of_monotonic(at));
     note(record, &fault, epoch);
     record.start_s = Some(seconds(begun));
-    watched.cutter.begun(begun);
-    let name = record.label.as_ref().unwrap_or(&record.kind);
-    watched.active.begun(watched.number, name.clone());
+    watched.begun(begun, record);
     let done = follow(&client, plan, epoch, over, begun, &mut fault);
     note(record, &fault, epoch);
     // Also where the daemon no longer answers: the lease has ended it.
     let ended = fault.ended_mono_ns.map_or_else(|| epoch.now(), |at| epoch.of_monotonic(at));
     record.end_s = Some(seconds(ended));
-    watched.cutter.ended(ended);
-    watched.active.ended(watched.number);
+    watched.ended(ended);
     done
 }
 

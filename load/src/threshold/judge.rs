@@ -27,6 +27,9 @@ pub fn judge(summary: &mut Summary, thresholds: &[Threshold]) {
         result.passed &= !result.aborted;
     }
     results.extend(skipped(summary));
+    if thresholds.is_empty() {
+        results.extend(nothing_good(summary));
+    }
     summary.thresholds = results;
 
     let mut reasons = std::mem::take(&mut summary.verdict.reasons);
@@ -72,6 +75,19 @@ fn skipped(summary: &Summary) -> Option<ThresholdResult> {
             figures::count(total.skipped),
             figures::count(total.due)
         ),
+        aborted: false,
+    })
+}
+
+/// Asked of a run of which nothing else is asked: that no request at all succeeds is never meant.
+/// Requests that fail are what a fault makes, so fewer good ones are for thresholds to judge.
+fn nothing_good(summary: &Summary) -> Option<ThresholdResult> {
+    let total = &summary.total;
+    (total.sent > 0 && total.ok == 0).then(|| ThresholdResult {
+        expression: "error_ratio < 100%".into(),
+        passed: false,
+        measured: total.error_ratio,
+        text: format!("none of {} requests succeeded", figures::count(total.sent)),
         aborted: false,
     })
 }
@@ -185,6 +201,23 @@ mod tests {
         }
         assert_eq!(code(&["recovery < 1m"], |s| s.probes.clear()), 99);
         assert_eq!(code(&["recovery < 1m"], |s| s.faults[0].recovery_s = None), 99);
+    }
+
+    #[test]
+    fn without_thresholds_some_good_answers_will_do() {
+        let ok = |ok: u64| {
+            move |s: &mut Summary| {
+                s.total.failed += s.total.ok - ok;
+                s.total.ok = ok;
+                s.total.settle();
+            }
+        };
+        assert_eq!(code(&[], ok(1)), 0);
+        let summary = judged(&[], ok(0));
+        assert_eq!(summary.verdict.exit_code, 99);
+        assert!(summary.verdict.reasons[0].starts_with("error_ratio < 100%: none of "));
+        assert_eq!(code(&["requests > 0"], ok(0)), 0, "somebody has said what is asked");
+        assert_eq!(code(&[], |s| s.total = Default::default()), 0, "nothing was to be sent");
     }
 
     #[test]

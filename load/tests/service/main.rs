@@ -7,6 +7,7 @@ mod grace;
 mod ledger;
 mod samples;
 mod server;
+mod store;
 mod tls;
 mod tokens;
 

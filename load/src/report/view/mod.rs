@@ -1,5 +1,6 @@
 //! What reports show, as tables of texts: made once, drawn by each in its way.
 
+mod ledger;
 mod tables;
 
 use serde::Serialize;
