@@ -5,12 +5,12 @@ use std::{fs, path::PathBuf, time::Duration};
 use anyhow::{Context, Result, bail};
 use clap::{Args, error::ErrorKind};
 
-use super::{print, result::colour, show::Show, url::Url};
+use super::{print, result::colour, samples::Samples, show::Show, url::Url};
 use crate::{
     engine::{Run, targets},
     plan::{
         Arrival, Body, Flow, HttpRequest, HttpVersion, Limits, Plan, ProbePlan, Request, Scheme,
-        Stage, Step, Streaming,
+        Stage, Step, Streaming, TlsFiles,
     },
     report,
     summary::ScenarioInfo,
@@ -71,6 +71,10 @@ pub struct HttpArgs {
     /// Limit on each answer
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30s")]
     timeout: Duration,
+    /// What is in flight when the time is up may go on for so long; what is left then is cut, and
+    /// counted as interrupted, which is no failure
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30s")]
+    grace: Duration,
     /// A pause of each user after an answer
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     think: Option<Duration>,
@@ -83,10 +87,20 @@ pub struct HttpArgs {
     /// Take any certificate
     #[arg(short = 'k', long)]
     insecure: bool,
+    /// Certificates in PEM of the authorities that are trusted, in place of the public ones
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// A certificate in PEM for servers that ask for the client's, with --key
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// The private key in PEM of --cert
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
     /// Measure events of a streamed answer: server-sent events, or pieces as they arrive
     #[arg(long, value_name = "sse|chunks", value_parser = ["sse", "chunks"])]
     stream: Option<String>,
-    /// What must hold, or the exit code is 99: 'p95 < 500ms', 'error_ratio < 1%'
+    /// What must hold, or the exit code is 99: 'p95 < 500ms', 'error_ratio < 1%'. Without any the
+    /// exit code is 0 unless every single request failed
     #[arg(short = 't', long = "threshold", value_name = "EXPRESSION")]
     thresholds: Vec<Threshold>,
     /// Ask the same URL 50 times a second on a fresh and on a pooled connection, and report
@@ -99,6 +113,9 @@ pub struct HttpArgs {
     /// Requests in flight at most, with --rate; what is due beyond it waits
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     in_flight: usize,
+    /// Writes a line for each attempt there: .csv or .jsonl
+    #[arg(long, value_name = "FILE")]
+    samples: Option<PathBuf>,
     /// Directory for results
     #[arg(short, long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -127,7 +144,11 @@ pub(super) fn run(args: &HttpArgs) -> Result<u8> {
         scale: 1.0,
         ..ScenarioInfo::default()
     };
-    let run = Run::new(plan, Shared::default())?;
+    let samples = args.samples.as_deref().map(Samples::create).transpose()?;
+    let mut run = Run::new(plan, Shared::default())?;
+    if let Some(samples) = samples {
+        samples.give_to(&mut run);
+    }
     for warning in run.warnings() {
         eprintln!("note: {}", warning.text);
     }
@@ -135,12 +156,7 @@ pub(super) fn run(args: &HttpArgs) -> Result<u8> {
     let outcome = run.execute(&mut Show::new(args.quiet))?;
     let started_at = humantime::format_rfc3339_millis(started).to_string();
     let (mut summary, failures) = outcome.summary(info, started_at);
-    let mut thresholds = args.thresholds.clone();
-    if thresholds.is_empty() {
-        // Nothing was asked for; that no request at all succeeds is never meant.
-        thresholds.push("error_ratio < 100%".parse()?);
-    }
-    crate::threshold::judge(&mut summary, &thresholds);
+    crate::threshold::judge(&mut summary, &args.thresholds);
     if let Some(dir) = &args.out {
         report::write_all(dir, &summary)?;
     }
@@ -232,9 +248,11 @@ fn plan(args: &HttpArgs) -> Result<Plan> {
         limits: Limits {
             workers: args.threads.map(usize::from),
             in_flight: args.in_flight.max(1),
-            drain: args.timeout,
+            grace: args.grace,
             ..Limits::default()
         },
+        ledger: None,
+        tls: TlsFiles { ca: args.ca.clone(), identity: args.cert.clone().zip(args.key.clone()) },
         probe,
         seed: args.seed.unwrap_or_else(rand::random),
     })

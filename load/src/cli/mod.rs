@@ -4,6 +4,7 @@ mod abort;
 mod http;
 mod result;
 mod run;
+mod samples;
 mod scenario;
 mod show;
 mod url;

@@ -8,14 +8,21 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::{abort::Abort, print, result::colour, scenario::ScenarioArgs, show::Show};
+use super::{
+    abort::Abort,
+    print,
+    result::colour,
+    samples::{self, Samples},
+    scenario::ScenarioArgs,
+    show::Show,
+};
 use crate::{
     engine::{Observer, Progress, Run},
     faults,
     plan::{Plan, Request},
     report,
     scenario::Scenario,
-    summary::{Second, Summary},
+    summary::{FaultRecord, Second, Summary},
     template::Shared,
     threshold,
 };
@@ -37,6 +44,9 @@ pub struct RunArgs {
     /// Socket of the daemon that injects the faults
     #[arg(long, value_name = "PATH", default_value = faultd_api::DEFAULT_SOCKET)]
     socket: PathBuf,
+    /// Writes a line for each attempt there: .csv or .jsonl. Notes of the ledger are kept beside it
+    #[arg(long, value_name = "FILE")]
+    samples: Option<PathBuf>,
     /// Nothing while it runs
     #[arg(short, long)]
     quiet: bool,
@@ -61,7 +71,24 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
     let Scenario { plan, info, faults: planned, phases, thresholds, .. } = scenario;
 
+    let samples = args.samples.as_deref().map(Samples::create).transpose()?;
+    let notes = match (&plan.ledger, &args.samples) {
+        (None, _) => None,
+        // A temporary folder may lie in memory; the folder for results does not.
+        (Some(_), None) => Some(
+            tempfile::tempfile_in(&dir)
+                .with_context(|| format!("no file for the ledger in {}", dir.display()))?,
+        ),
+        (Some(_), Some(path)) => Some(samples::notes_beside(path)?),
+    };
+    let has_ledger = plan.ledger.is_some();
     let mut run = Run::new(plan, Shared::default())?;
+    if let Some(notes) = notes {
+        run.note_in(notes);
+    }
+    if let Some(samples) = samples {
+        samples.give_to(&mut run);
+    }
     for warning in run.warnings() {
         eprintln!("note: {}", warning.text);
     }
@@ -72,14 +99,18 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     let driver = faults::Driver::new(&args.socket, planned, phases)?;
     let driver = driver.start(run.begin(), marks);
     let mut watching = Watching {
-        show: Show::new(args.quiet),
+        show: Show::new(args.quiet).with_faults(driver.active()),
         broken: driver.broken(),
         abort: Abort::new(&thresholds),
+        driver: Some(driver),
+        tells_of_ledger: has_ledger && !args.quiet,
+        records: Vec::new(),
     };
     let outcome = run.execute(&mut watching);
-    let aborting = watching.abort.broken;
     // Whatever became of the load: what was injected is taken back first.
-    let records = driver.finish();
+    watching.load_over();
+    let Watching { abort, records, .. } = watching;
+    let aborting = abort.broken;
     let outcome = outcome?;
     if let Some(failed) = &outcome.teardown {
         eprintln!("note: the tear-down failed: {failed}");
@@ -110,11 +141,26 @@ struct Watching {
     show: Show,
     broken: faults::Broken,
     abort: Abort,
+    driver: Option<faults::Running>,
+    /// The ledger is read back afterwards, and somebody wants to know.
+    tells_of_ledger: bool,
+    /// What became of the faults.
+    records: Vec<FaultRecord>,
 }
 
 impl Observer for Watching {
     fn second(&mut self, row: &Second, progress: &Progress) -> bool {
         self.show.second(row, progress) && !self.broken.get() && self.abort.second(row, progress)
+    }
+
+    /// Faults are taken back before the ledger is read: it is not about what they hide.
+    fn load_over(&mut self) {
+        if let Some(driver) = self.driver.take() {
+            self.records = driver.finish();
+        }
+        if std::mem::take(&mut self.tells_of_ledger) {
+            eprintln!("reading the ledger back");
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write, stderr};
 
 use crate::{
     engine::{Observer, Progress},
+    faults::Active,
     summary::Second,
 };
 
@@ -15,13 +16,20 @@ const EVERY: u32 = 5;
 pub struct Show {
     quiet: bool,
     terminal: bool,
+    active: Active,
 }
 
 impl Show {
     /// On standard error, unless `quiet`.
     #[must_use]
     pub fn new(quiet: bool) -> Self {
-        Self { quiet, terminal: stderr().is_terminal() }
+        Self { quiet, terminal: stderr().is_terminal(), active: Active::default() }
+    }
+
+    /// With the faults that are `active`.
+    #[must_use]
+    pub fn with_faults(self, active: Active) -> Self {
+        Self { active, ..self }
     }
 }
 
@@ -30,7 +38,7 @@ impl Observer for Show {
         let last = progress.at_s + 0.5 >= progress.planned_s;
         let due = self.terminal || last || row.t_s % EVERY == EVERY - 1;
         if !self.quiet && due {
-            let line = line(row, progress);
+            let line = line(row, progress, &self.active.names());
             // Progress that cannot be shown is no reason to end a run.
             let _shown = if self.terminal {
                 let end = if last || progress.stopping { "\n" } else { "" };
@@ -43,7 +51,7 @@ impl Observer for Show {
     }
 }
 
-fn line(row: &Second, progress: &Progress) -> String {
+fn line(row: &Second, progress: &Progress, faults: &[String]) -> String {
     let left = (progress.planned_s - progress.at_s).max(0.0);
     let rate = if row.length_s > 0.0 { row.ok as f64 / row.length_s } else { 0.0 };
     let asked = if progress.asked_rate > 0.0 {
@@ -59,12 +67,66 @@ fn line(row: &Second, progress: &Progress) -> String {
     } else {
         String::new()
     };
+    let faults = match faults {
+        [] => String::new(),
+        faults => format!("  fault {}", one_line(&faults.join(" + "))),
+    };
+    // A run that has no phases of its own is one phase, which says nothing.
+    let place = match progress.phase.as_str() {
+        "run" | "load" => progress.stage.clone(),
+        phase if phase == progress.stage => phase.to_owned(),
+        phase => format!("{} [{phase}]", progress.stage),
+    };
+    let place = one_line(&place);
     let stopping = if progress.stopping { "  ending" } else { "" };
     let skipped =
         if row.skipped > 0 { format!("  {} skipped", row.skipped) } else { String::new() };
     format!(
-        "{:>5.0} s  {}  {rate:.0}/s{asked}{users}  p95 {p95}  {} errors  {} in flight{skipped}{probe}  \
-         {left:.0} s left{stopping}",
-        progress.at_s, progress.stage, row.failed, row.in_flight
+        "{:>5.0} s  {place}  {rate:.0}/s{asked}{users}  p95 {p95}  {} errors{faults}  \
+         {} in flight{skipped}{probe}  {left:.0} s left{stopping}",
+        progress.at_s, row.failed, row.in_flight
     )
+}
+
+/// Whatever a name holds, it cannot steer the terminal.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_says_phase_rate_users_p95_errors_faults_and_time_left() {
+        let row = Second {
+            length_s: 1.0,
+            ok: 100,
+            failed: 3,
+            users: 20,
+            in_flight: 4,
+            p95_ms: Some(512.5),
+            ..Second::default()
+        };
+        let mut progress = Progress {
+            at_s: 30.0,
+            planned_s: 90.0,
+            stage: "hold".into(),
+            phase: "fault".into(),
+            asked_rate: 0.0,
+            asked_users: 20,
+            ok: 0,
+            failed: 0,
+            stopping: false,
+        };
+        let faults = ["latency".to_owned(), "lossy\u{1b}[2J".to_owned()];
+        assert_eq!(
+            line(&row, &progress, &faults),
+            "   30 s  hold [fault]  100/s  20 users  p95 512.50 ms  3 errors  \
+             fault latency + lossy [2J  4 in flight  60 s left"
+        );
+        progress.phase = "run".into();
+        let plain = line(&row, &progress, &[]);
+        assert!(plain.starts_with("   30 s  hold  100/s") && !plain.contains("fault"), "{plain}");
+    }
 }

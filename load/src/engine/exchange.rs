@@ -29,6 +29,9 @@ const IDLE: u64 = 500_000_000;
 /// Arrivals that share a connection over HTTP/2 at most, if the server takes as many.
 const MOST_STREAMS: usize = 100;
 
+/// What is said of a body that no check can look at.
+pub(super) const TOO_LONG: &str = "the body is longer than what is kept for checks (limits.body)";
+
 /// One attempt.
 pub(super) struct Attempt<'a> {
     pub user: &'a mut User,
@@ -182,8 +185,7 @@ impl Attempt<'_> {
             return Ok(());
         }
         if sink.overflowed() {
-            let text = "the body is longer than what is kept for checks (limits.body)";
-            return Err(Failure::new(ErrorKind::Check, text));
+            return Err(Failure::new(ErrorKind::Check, TOO_LONG));
         }
         let latency = Duration::from_nanos(self.sample.end.saturating_sub(sent));
         self.verify(&Answer { status, headers, body: sink.kept(), latency })

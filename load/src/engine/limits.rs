@@ -126,6 +126,8 @@ mod tests {
             setup: Vec::new(),
             teardown: Vec::new(),
             limits: Limits::default(),
+            ledger: None,
+            tls: crate::plan::TlsFiles::default(),
             probe: None,
             seed: 0,
         };

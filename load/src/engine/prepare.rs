@@ -6,7 +6,7 @@ use crate::{
     measure::Shape,
     plan::{
         Body, Flow, HttpRequest, HttpVersion, Plan, PostgresRequest, PostgresServer, RedisRequest,
-        RedisServer, Request, Scheme, Security, Step, Target, TcpRequest,
+        RedisServer, Request, Scheme, Security, Step, Target, TcpRequest, TlsFiles,
     },
     protocol::{
         http1::write_request,
@@ -45,6 +45,8 @@ pub struct Prepared {
     pub setup: Vec<Vec<PreparedStep>>,
     /// The same.
     pub teardown: Vec<Vec<PreparedStep>>,
+    /// Steps that read the ledger back, likewise.
+    pub ledger: Vec<PreparedStep>,
     /// Where connections go.
     pub endpoints: Vec<Endpoint>,
     /// What there is to record.
@@ -78,7 +80,7 @@ pub enum Action {
         /// Its bytes, if they are the same each time.
         wire: Option<Arc<[u8]>>,
         /// It may be sent again on another connection when one that was idle turns out closed
-        /// (RFC 9110 §9.2.2).
+        /// (RFC 9110 §9.2.2). What the ledger counts is not: nobody but the target doubles it.
         idempotent: bool,
     },
     /// Sends bytes over a plain connection.
@@ -116,14 +118,14 @@ enum Key {
 }
 
 impl Key {
-    fn resolve(&self) -> Result<Endpoint, TargetError> {
+    fn resolve(&self, files: &TlsFiles) -> Result<Endpoint, TargetError> {
         match self {
             Self::Http(target, scheme, version) => {
-                Endpoint::resolve(target, *scheme, *version == HttpVersion::Http2)
+                Endpoint::resolve(target, *scheme, *version == HttpVersion::Http2, files)
             }
-            Self::Tcp(target, security) => Endpoint::resolve_plain(target, *security),
-            Self::Redis(server) => Endpoint::resolve_plain(&server.target, server.security),
-            Self::Postgres(server) => Endpoint::resolve_plain(&server.target, server.security),
+            Self::Tcp(target, security) => Endpoint::resolve_plain(target, *security, files),
+            Self::Redis(server) => Endpoint::resolve_plain(&server.target, server.security, files),
+            Self::Postgres(server) => Endpoint::resolve_plain(&server.target, server.security, files),
         }
     }
 }
@@ -132,6 +134,7 @@ impl Key {
 struct Endpoints {
     numbers: HashMap<Key, usize>,
     list: Vec<Endpoint>,
+    tls: TlsFiles,
 }
 
 impl Endpoints {
@@ -139,7 +142,7 @@ impl Endpoints {
         if let Some(&number) = self.numbers.get(&key) {
             return Ok(number);
         }
-        self.list.push(key.resolve()?);
+        self.list.push(key.resolve(&self.tls)?);
         let number = self.list.len() - 1;
         self.numbers.insert(key, number);
         Ok(number)
@@ -161,7 +164,7 @@ impl Prepared {
                 return Err(PrepareError::NoFlow(stage.name.clone()));
             }
         }
-        let mut endpoints = Endpoints::default();
+        let mut endpoints = Endpoints { tls: plan.tls.clone(), ..Endpoints::default() };
         let mut next = 0;
         let mut all = |flows: &[Flow]| {
             let flows = flows.iter().map(|flow| {
@@ -176,11 +179,13 @@ impl Prepared {
         let flows = all(&plan.flows)?;
         let setup = all(&plan.setup)?;
         let teardown = all(&plan.teardown)?;
+        let ledger = plan.ledger.as_ref().map(|ledger| ledger.flow().clone());
+        let ledger: Vec<_> = all(ledger.as_slice())?.into_iter().flatten().collect();
         // Set-up and tear-down are recorded like the rest, and left out of results.
-        let every = flows.iter().chain(&setup).chain(&teardown).flatten();
+        let every = flows.iter().chain(&setup).chain(&teardown).flatten().chain(&ledger);
         let checks = every.map(|step| step.step.checks.len()).collect();
         let shape = Shape { checks, flows: plan.flows.len() };
-        Ok(Self { plan, flows, setup, teardown, endpoints: endpoints.list, shape })
+        Ok(Self { plan, flows, setup, teardown, ledger, endpoints: endpoints.list, shape })
     }
 }
 
@@ -202,7 +207,7 @@ fn prepare(
             idempotent: matches!(
                 request.method.as_str(),
                 "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE"
-            ),
+            ) && step.ledger.is_none(),
             request: request.clone(),
         },
         Request::Tcp(request) => Action::Tcp {

@@ -29,6 +29,9 @@ pub struct Progress {
 pub trait Observer {
     /// A second is over. Returns whether to go on; if not the run ends gracefully.
     fn second(&mut self, row: &Second, progress: &Progress) -> bool;
+
+    /// The load is over. What follows is reading back what was written, and the tear-down.
+    fn load_over(&mut self) {}
 }
 
 /// Takes no notice.

@@ -40,9 +40,19 @@ impl Outcome {
             phases,
             probes: self.probe.iter().map(|probe| probe.summary("probe")).collect(),
             checks: figures.checks,
+            ledger: self.ledger.clone(),
             timeline: self.timeline.clone(),
             ..Summary::default()
         };
+        if let Some(raw) = self.raw.as_ref().filter(|raw| raw.dropped > 0) {
+            let all = raw.lines + raw.dropped;
+            let why = match &raw.error {
+                Some(error) => error.to_string(),
+                None => "the disk did not follow".to_owned(),
+            };
+            let text = format!("{} of {all} raw samples were not written: {why}", raw.dropped);
+            summary.fitness.warnings.push(text);
+        }
         summary.verdict.interrupted = self.interrupted;
         summary.verdict.aborted = self.aborted;
         (summary, figures.failures)

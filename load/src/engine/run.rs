@@ -1,6 +1,6 @@
 //! The coordinator: starts workers and probe, gathers what they tell, stops them, adds up.
 
-use std::{collections::BTreeMap, io, sync::Arc, thread, time::Duration};
+use std::{collections::BTreeMap, fs::File, io, sync::Arc, thread, time::Duration};
 
 use hdrhistogram::Histogram;
 use tokio::{
@@ -12,18 +12,21 @@ use super::{
     clock::Epoch,
     gather::Gathering,
     limits::{Limit, preflight, processors},
+    outlets::Spools,
     prepare::{PrepareError, Prepared},
     progress::Observer,
+    readback::{self, Noted},
     sequence,
     worker::{self, Assignment, Record, Stop},
 };
 use crate::{
     fitness::Usage,
-    measure::{PhaseData, PhaseMark, Phases, growing},
+    measure::{PhaseData, PhaseMark, Phases, RawFormat, growing},
     plan::Plan,
     probe,
     schedule::{Rates, Users, nanos},
-    summary::{PhaseKind, Second},
+    spool::Spooled,
+    summary::{Ledger, PhaseKind, Second},
     template::Shared,
 };
 
@@ -61,6 +64,8 @@ pub struct Run {
     warnings: Vec<Limit>,
     descriptor_limit: u64,
     stop: watch::Sender<Stop>,
+    notes: Option<File>,
+    raw: Option<(File, RawFormat)>,
 }
 
 /// Ends a run from any thread.
@@ -99,6 +104,10 @@ pub struct Outcome {
     pub aborted: bool,
     /// What failed in the tear-down.
     pub teardown: Option<String>,
+    /// What became of the writes that were noted.
+    pub ledger: Option<Ledger>,
+    /// Raw samples: how many were written.
+    pub raw: Option<Spooled>,
 }
 
 impl Run {
@@ -127,7 +136,20 @@ impl Run {
             warnings: limits,
             descriptor_limit,
             stop: watch::Sender::new(Stop::No),
+            notes: None,
+            raw: None,
         })
+    }
+
+    /// Notes of writes go to `file` [default: one in the system's folder for temporary files that
+    /// is gone afterwards].
+    pub fn note_in(&mut self, file: File) {
+        self.notes = Some(file);
+    }
+
+    /// Each attempt is written to `file`.
+    pub fn samples_to(&mut self, file: File, format: RawFormat) {
+        self.raw = Some((file, format));
     }
 
     /// The run has phases, the first of them of this name.
@@ -170,15 +192,19 @@ impl Run {
         let users = Arc::new(Users::new(&plan.stages));
         let (tell, reports) = mpsc::unbounded_channel();
         let probe = match &plan.probe {
-            Some(probe) => Some(probe::Running::start(probe, epoch).map_err(|e| match e {
-                probe::StartError::Target(e) => PrepareError::Target(e).into(),
-                probe::StartError::Template(source) => {
-                    EngineError::from(PrepareError::Template { step: "probe".into(), source })
-                }
-                probe::StartError::Loop(e) => EngineError::Loop(e),
-            })?),
+            Some(probe) => {
+                Some(probe::Running::start(probe, &plan.tls, epoch).map_err(|e| match e {
+                    probe::StartError::Target(e) => PrepareError::Target(e).into(),
+                    probe::StartError::Template(source) => {
+                        EngineError::from(PrepareError::Template { step: "probe".into(), source })
+                    }
+                    probe::StartError::Loop(e) => EngineError::Loop(e),
+                })?)
+            }
             None => None,
         };
+        let mut spools = Spools::start(plan, self.notes.take(), self.raw.take())?;
+        let outlets = spools.outlets(plan);
         let mut threads = Vec::new();
         for index in 0..self.workers {
             let assignment = Assignment {
@@ -190,6 +216,7 @@ impl Run {
                 epoch,
                 phases: Arc::clone(&self.phases),
                 shared: self.shared.clone(),
+                outlets: outlets.clone(),
                 stop: self.stop.subscribe(),
             };
             let tell = tell.clone();
@@ -197,6 +224,7 @@ impl Run {
             threads.push(thread.spawn(move || worker::run(assignment, &tell))?);
         }
         drop(tell);
+        drop(outlets);
         let mut gathering = Gathering {
             plan,
             workers: self.workers,
@@ -205,7 +233,7 @@ impl Run {
             epoch,
             rates: &rates,
             users: &users,
-            observer,
+            observer: &mut *observer,
             slices: BTreeMap::new(),
             timeline: Vec::new(),
             usage: Usage::new(self.workers, self.descriptor_limit),
@@ -228,6 +256,15 @@ impl Run {
         let (phases, lag) = added_up(records);
         usage.settle(&lag, plan);
         let prepared = &self.prepared;
+        observer.load_over();
+        let raw = spools.raw.take().map(|(spool, _)| spool.finish()).transpose()?;
+        let ledger = match (&prepared.plan.ledger, spools.notes) {
+            (Some(plan), Some(notes)) => {
+                let noted = Noted { spooled: notes.finish()?, marks: self.phases.marks() };
+                Some(readback::run(prepared, plan, &self.shared, noted)?)
+            }
+            _ => None,
+        };
         let (flows, steps) = (&prepared.plan.teardown, &prepared.teardown);
         let (_, teardown) = sequence::run(prepared, flows, steps, self.shared.clone())?;
         Ok(Outcome {
@@ -240,6 +277,8 @@ impl Run {
             interrupted,
             aborted,
             teardown,
+            ledger,
+            raw,
             plan: prepared.plan.clone(),
         })
     }

@@ -26,6 +26,33 @@ use crate::{
     template::{Shared, Vars},
 };
 
+/// A worker whose records nobody reads, with its clock running.
+///
+/// # Errors
+/// The kernel has no descriptor for its timers.
+pub(super) fn unmeasured(prepared: &Arc<Prepared>, shared: &Shared) -> io::Result<Rc<Worker>> {
+    let phases = Arc::new(Phases::new("set-up", PhaseKind::Other));
+    let worker = Rc::new(Worker {
+        index: 0,
+        workers: 1,
+        prepared: Arc::clone(prepared),
+        rates: Arc::new(Rates::default()),
+        users: Arc::new(Users::default()),
+        shared: shared.clone(),
+        clock: Clock::new(Epoch::after(std::time::Duration::ZERO))?,
+        recorder: RefCell::new(Recorder::new(prepared.shape.clone(), phases)),
+        outlets: RefCell::default(),
+        end: Cell::new(u64::MAX),
+        in_flight: Cell::new(0),
+        at_work: Cell::new(0),
+        connections: Rc::default(),
+        multiplexed: Default::default(),
+    });
+    let running = Rc::clone(&worker);
+    spawn_local(async move { running.clock.run().await });
+    Ok(worker)
+}
+
 /// Runs `flows` one after the other with the variables in `shared`. Returns the variables that
 /// they leave, and what failed, if anything did; a failure ends the sequence.
 ///
@@ -42,24 +69,7 @@ pub fn run(
     }
     let runtime = Builder::new_current_thread().enable_io().build_local(LocalOptions::default())?;
     runtime.block_on(async {
-        let phases = Arc::new(Phases::new("set-up", PhaseKind::Other));
-        let worker = Rc::new(Worker {
-            index: 0,
-            workers: 1,
-            prepared: Arc::clone(prepared),
-            rates: Arc::new(Rates::default()),
-            users: Arc::new(Users::default()),
-            shared: shared.clone(),
-            clock: Clock::new(Epoch::after(std::time::Duration::ZERO))?,
-            recorder: RefCell::new(Recorder::new(prepared.shape.clone(), phases)),
-            end: Cell::new(u64::MAX),
-            in_flight: Cell::new(0),
-            at_work: Cell::new(0),
-            connections: Rc::default(),
-            multiplexed: Default::default(),
-        });
-        let running = Rc::clone(&worker);
-        spawn_local(async move { running.clock.run().await });
+        let worker = unmeasured(prepared, &shared)?;
         let vars = Vars::with_shared(0, prepared.plan.seed, shared);
         let mut user = User::new(Rc::clone(&worker), vars, false);
         for (flow, steps) in flows.iter().zip(steps) {

@@ -1,7 +1,7 @@
 //! One user: its variables, its connections, and how it goes through a flow.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     future::{Future, poll_fn},
     pin::pin,
     rc::Rc,
@@ -17,8 +17,9 @@ use super::{
     worker::Worker,
 };
 use crate::{
-    measure::{ErrorKind, Failure, Sample},
-    plan::{Flow, Think},
+    ledger::{Note, maybe_written},
+    measure::{Attempted, ErrorKind, Failure, Sample},
+    plan::{Flow, Step, Think},
     protocol::{http1, http2, wire::Moved},
     schedule::nanos,
     template::Vars,
@@ -55,6 +56,8 @@ pub struct User {
     pub refused: u32,
     /// What went wrong last.
     pub last_failure: Option<Failure>,
+    /// The status of the last answer; 0: none.
+    pub last_status: u16,
 }
 
 /// How a flow ended.
@@ -73,6 +76,9 @@ struct Begun<'a> {
     worker: &'a Worker,
     step: usize,
     due: u64,
+    user: u64,
+    /// What it may have written, as far as that is known without an answer.
+    note: RefCell<Option<Note>>,
     ended: Cell<bool>,
 }
 
@@ -81,6 +87,9 @@ impl Drop for Begun<'_> {
         self.worker.in_flight.set(self.worker.in_flight.get() - 1);
         if !self.ended.get() {
             self.worker.recorder.borrow_mut().unfinished(self.step, self.due);
+            let (now, note) = (self.worker.clock.now(), self.note.take());
+            let mut outlets = self.worker.outlets.borrow_mut();
+            outlets.interrupted(self.step, self.user, self.due, now, note);
         }
     }
 }
@@ -106,6 +115,7 @@ impl User {
             arrives,
             refused: 0,
             last_failure: None,
+            last_status: 0,
         }
     }
 
@@ -196,25 +206,73 @@ impl User {
         let worker = Rc::clone(&self.worker);
         worker.in_flight.set(worker.in_flight.get() + 1);
         worker.recorder.borrow_mut().begun();
-        let begun = Begun { worker: &worker, step: prepared.id, due, ended: Cell::new(false) };
         let mut sample = Sample { due, ..Sample::default() };
-        let mut tries = prepared.step.retry.attempts;
+        let unset = self.make_values(&prepared.step).err();
+        let ledger = prepared.step.ledger.as_ref();
+        let note = ledger.map(|plan| Note::before(plan, &mut self.vars));
+        let begun = Begun {
+            worker: &worker,
+            step: prepared.id,
+            due,
+            user: self.vars.user,
+            note: RefCell::new(note),
+            ended: Cell::new(false),
+        };
+        let (mut attempt, mut maybe) = (1, false);
         let failure = loop {
+            if let Some(failure) = unset {
+                sample.end = worker.clock.now();
+                break Some(failure);
+            }
+            let (before, sent) = (sample.traffic, sample.sent.take());
             let failure = self.attempt(prepared, &mut sample).await.err();
-            if failure.is_none() || tries == 0 || worker.clock.now() >= worker.end.get() {
+            let was_sent = sample.sent.is_some();
+            maybe |= was_sent && failure.as_ref().is_some_and(|f| maybe_written(f, sample.status));
+            let last = failure.is_none()
+                || attempt > prepared.step.retry.attempts
+                || worker.clock.now() >= worker.end.get();
+            worker.outlets.borrow_mut().attempt(&Attempted {
+                step: prepared.id,
+                user: self.vars.user,
+                attempt,
+                last,
+                sample: &sample,
+                before: &before,
+                error: failure.as_ref().map(|failure| failure.kind.name()),
+            });
+            sample.sent = sample.sent.or(sent);
+            if last {
                 break failure;
             }
-            tries -= 1;
+            attempt += 1;
             sample.traffic.retries += 1;
             self.wait(prepared.step.retry.pause).await;
         };
         sample.end = sample.end.max(due);
         begun.ended.set(true);
+        let note = begun.note.take();
         drop(begun);
         worker.recorder.borrow_mut().finished(prepared.id, &sample, failure.as_ref());
+        if let (Some(plan), true) = (ledger, failure.is_none() || maybe) {
+            let unknown = failure.is_some();
+            let note = note.filter(|_| unknown).unwrap_or_else(|| Note::of(plan, &mut self.vars));
+            worker.outlets.borrow_mut().note(&Note { at_ns: sample.end, unknown, ..note });
+        }
         let passed = failure.is_none();
         self.last_failure = failure;
+        self.last_status = sample.status;
         passed
+    }
+
+    /// Sets the variables that are made before a step's request.
+    fn make_values(&mut self, step: &Step) -> Result<(), Failure> {
+        for (name, template) in &step.sets {
+            let mut value = Vec::new();
+            let made = template.render(&mut value, &mut self.vars);
+            made.map_err(|e| Failure::new(ErrorKind::Template, e.to_string()))?;
+            self.vars.set(name, &value);
+        }
+        Ok(())
     }
 
     /// One attempt, within its time.

@@ -19,6 +19,7 @@ use super::{
     arrivals,
     clock::{Clock, Epoch, Timer},
     closed,
+    outlets::Outlets,
     prepare::Prepared,
 };
 use crate::{
@@ -47,6 +48,8 @@ pub struct Assignment {
     pub phases: Arc<Phases>,
     /// Variables that every user starts with.
     pub shared: Shared,
+    /// Where notes of writes and raw samples go.
+    pub outlets: Outlets,
     /// Whether to go on.
     pub stop: watch::Receiver<Stop>,
 }
@@ -103,6 +106,8 @@ pub struct Worker {
     pub clock: Clock,
     /// Its records.
     pub recorder: RefCell<Recorder>,
+    /// Where notes of writes and raw samples go.
+    pub outlets: RefCell<Outlets>,
     /// When nothing is begun any more.
     pub end: Cell<u64>,
     /// Requests under way.
@@ -130,8 +135,8 @@ impl Worker {
 pub fn run(assignment: Assignment, reports: &mpsc::UnboundedSender<Report>) -> io::Result<Record> {
     let runtime = Builder::new_current_thread().enable_io().build_local(LocalOptions::default())?;
     let plan = &assignment.prepared.plan;
-    let (end, drain) = (nanos(plan.duration()), plan.limits.drain);
-    let Assignment { index, workers, prepared, rates, users, epoch, phases, shared, stop } =
+    let (end, grace) = (nanos(plan.duration()), plan.limits.grace);
+    let Assignment { index, workers, prepared, rates, users, epoch, phases, shared, outlets, stop } =
         assignment;
     let shape = prepared.shape.clone();
     let worker = runtime.block_on(async {
@@ -144,6 +149,7 @@ pub fn run(assignment: Assignment, reports: &mpsc::UnboundedSender<Report>) -> i
             shared,
             clock: Clock::new(epoch)?,
             recorder: RefCell::new(Recorder::new(shape.clone(), Arc::clone(&phases))),
+            outlets: RefCell::new(outlets),
             end: Cell::new(end),
             in_flight: Cell::new(0),
             at_work: Cell::new(0),
@@ -151,9 +157,11 @@ pub fn run(assignment: Assignment, reports: &mpsc::UnboundedSender<Report>) -> i
             multiplexed: Mutex::default(),
         }))
     })?;
-    runtime.block_on(serve(Rc::clone(&worker), stop, reports.clone(), drain));
+    runtime.block_on(serve(Rc::clone(&worker), stop, reports.clone(), grace));
     // Requests that are still under way record that they did not end when their tasks are dropped.
     drop(runtime);
+    // And those tell, with this, that there is nothing more to write.
+    drop(worker.outlets.take());
     let recorder = worker.recorder.replace(Recorder::new(shape, phases));
     let end = recorder.last_end();
     let (phases, lag) = recorder.into_parts();
@@ -164,7 +172,7 @@ async fn serve(
     worker: Rc<Worker>,
     mut stop: watch::Receiver<Stop>,
     reports: mpsc::UnboundedSender<Report>,
-    drain: Duration,
+    grace: Duration,
 ) {
     let running = Rc::clone(&worker);
     spawn_local(async move { running.clock.run().await });
@@ -186,13 +194,19 @@ async fn serve(
         let pause = Rc::new(Timer::interruptible());
         worker.clock.sleep(&pause, worker.end.get()).await;
         let timer = Rc::new(Timer::default());
-        let until = worker.end.get().saturating_add(nanos(drain));
-        while worker.in_flight.get() > 0 && worker.clock.now() < until {
+        while worker.in_flight.get() > 0 {
             worker.clock.sleep(&timer, worker.clock.now() + 2_000_000).await;
         }
     };
+    // What is under way when this is over is interrupted.
+    let grace_over = async {
+        let (end, over) = (Rc::new(Timer::interruptible()), Rc::new(Timer::default()));
+        worker.clock.sleep(&end, worker.end.get()).await;
+        worker.clock.sleep(&over, worker.end.get().saturating_add(nanos(grace))).await;
+    };
     tokio::select! {
         () = load => {}
+        () = grace_over => {}
         _ = stop.wait_for(|stop| *stop == Stop::AtOnce) => {}
         () = ticker.run() => {}
     }

@@ -47,6 +47,17 @@ impl Query {
         let body: Value = serde_json::from_slice(body).ok()?;
         self.path.query(&body).first().cloned()
     }
+
+    /// All nodes of `body` that it finds; of a single one that is an array, what that holds. `None`
+    /// when the body is no JSON.
+    pub fn nodes(&self, body: &[u8]) -> Option<Vec<Value>> {
+        let body: Value = serde_json::from_slice(body).ok()?;
+        let nodes = self.path.query(&body).all();
+        match nodes.as_slice() {
+            [Value::Array(items)] => Some(items.clone()),
+            _ => Some(nodes.into_iter().cloned().collect()),
+        }
+    }
 }
 
 /// A value as text: strings as they are, everything else as JSON.

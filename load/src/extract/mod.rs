@@ -37,6 +37,11 @@ pub enum Source {
     /// The first node that a JSONPath (RFC 9535) finds in the body. Strings without their quotes,
     /// everything else as JSON.
     JsonPath(Query),
+    /// All nodes that a JSONPath finds in the body, as a JSON array; of a single one that is an
+    /// array, what that holds.
+    JsonNodes(Query),
+    /// How many these are.
+    JsonCount(Query),
     /// The first group of a regular expression over the body, or all of what it matches when it
     /// has no group.
     Regex(Regex),
@@ -48,14 +53,23 @@ impl Source {
     /// # Errors
     /// What is wrong with it.
     pub fn json_path(text: &str) -> Result<Self, String> {
-        let path = JsonPath::parse(text).map_err(|e| {
-            format!(
-                "{text:?} is not a JSONPath such as $.items[0].id: {} at column {}",
-                e.message(),
-                e.position() + 1
-            )
-        })?;
-        Ok(Self::JsonPath(Query::new(text, path)))
+        query(text).map(Self::JsonPath)
+    }
+
+    /// The source for all nodes of a JSONPath.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn json_nodes(text: &str) -> Result<Self, String> {
+        query(text).map(Self::JsonNodes)
+    }
+
+    /// The source for the number of nodes of a JSONPath.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn json_count(text: &str) -> Result<Self, String> {
+        query(text).map(Self::JsonCount)
     }
 
     /// The source for a regular expression.
@@ -69,7 +83,7 @@ impl Source {
     /// Whether it looks at the body.
     #[must_use]
     pub fn needs_body(&self) -> bool {
-        matches!(self, Self::Body | Self::JsonPath(_) | Self::Regex(_))
+        !matches!(self, Self::Status | Self::Header(_) | Self::Cookie(_))
     }
 
     /// The value in an answer, if it has one.
@@ -80,6 +94,10 @@ impl Source {
             Self::Header(name) => answer.header(name).map(<[u8]>::to_vec),
             Self::Cookie(name) => cookie(answer, name).map(<[u8]>::to_vec),
             Self::JsonPath(query) => query.first(answer.body).map(text_of),
+            Self::JsonNodes(query) => query.nodes(answer.body).map(|nodes| text_of(nodes.into())),
+            Self::JsonCount(query) => {
+                query.nodes(answer.body).map(|nodes| nodes.len().to_string().into_bytes())
+            }
             Self::Regex(regex) => {
                 let captures = regex.captures(answer.body)?;
                 captures.get(1).or_else(|| captures.get(0)).map(|found| found.as_bytes().to_vec())
@@ -95,10 +113,23 @@ impl Source {
             Self::Body => "body".into(),
             Self::Header(name) => format!("header {name:?}"),
             Self::Cookie(name) => format!("cookie {name:?}"),
-            Self::JsonPath(query) => query.text().to_owned(),
+            Self::JsonPath(query) | Self::JsonNodes(query) | Self::JsonCount(query) => {
+                query.text().to_owned()
+            }
             Self::Regex(regex) => format!("/{}/", regex.as_str()),
         }
     }
+}
+
+fn query(text: &str) -> Result<Query, String> {
+    let path = JsonPath::parse(text).map_err(|e| {
+        format!(
+            "{text:?} is not a JSONPath such as $.items[0].id: {} at column {}",
+            e.message(),
+            e.position() + 1
+        )
+    })?;
+    Ok(Query::new(text, path))
 }
 
 /// What is wrong with a regular expression, in one line.
@@ -178,6 +209,11 @@ mod tests {
             (path("$.items[?@.id > 7].id"), "8"),
             (path("$.items[0]"), r#"{"id":7}"#),
             (path("$['ok']"), "true"),
+            (Source::json_nodes("$.items[*].id").unwrap(), "[7,8]"),
+            (Source::json_nodes("$.token").unwrap(), "[\"t-1\"]"),
+            (Source::json_count("$.items").unwrap(), "2"),
+            (Source::json_count("$.items[?@.id > 7]").unwrap(), "1"),
+            (Source::json_count("$.nope").unwrap(), "0"),
             (regex(r#""id": (\d+)"#), "7"),
             (regex("t-."), "t-1"),
         ] {

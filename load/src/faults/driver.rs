@@ -15,7 +15,7 @@ use faultd_api::{
     client::{Client, ClientError},
 };
 
-use super::phases::Cutter;
+use super::{Active, active::Watched, phases::Cutter};
 use crate::{
     engine::Epoch,
     measure::Phases,
@@ -98,6 +98,7 @@ pub struct Running {
     phases: Option<JoinHandle<()>>,
     over: Arc<Over>,
     broken: Broken,
+    active: Active,
 }
 
 impl Driver {
@@ -127,18 +128,19 @@ impl Driver {
     #[must_use]
     pub fn start(self, epoch: Epoch, marks: Arc<Phases>) -> Running {
         let over = Arc::new(Over::default());
-        let broken = Broken::default();
+        let (broken, active) = (Broken::default(), Active::default());
         // Phases that faults make begin where a fault does; others were written.
         let starts = |p: &PhasePlan| self.faults.iter().any(|f| f.start == p.start);
         let from_faults = !self.faults.is_empty()
             && self.phases.iter().all(|p| p.kind != crate::summary::PhaseKind::Fault || starts(p))
             && self.phases.iter().all(|p| p.kind != crate::summary::PhaseKind::Other);
         let cutter = Arc::new(Cutter::new(Arc::clone(&marks), &self.phases, from_faults));
-        let threads = self.faults.into_iter().map(|plan| {
-            let (over, broken, cutter) = (Arc::clone(&over), broken.clone(), Arc::clone(&cutter));
+        let threads = self.faults.into_iter().enumerate().map(|(number, plan)| {
+            let (over, broken) = (Arc::clone(&over), broken.clone());
+            let watched = Watched { cutter: Arc::clone(&cutter), active: active.clone(), number };
             let socket = self.socket.clone();
             thread::spawn(move || {
-                let record = drive(&socket, &plan, epoch, &over, &cutter);
+                let record = drive(&socket, &plan, epoch, &over, &watched);
                 if record.start_s.is_none() && record.error.is_some() {
                     broken.0.store(true, Ordering::Release);
                 }
@@ -158,7 +160,7 @@ impl Driver {
                 }
             })
         });
-        Running { threads, phases, over, broken }
+        Running { threads, phases, over, broken, active }
     }
 }
 
@@ -167,6 +169,12 @@ impl Running {
     #[must_use]
     pub fn broken(&self) -> Broken {
         self.broken.clone()
+    }
+
+    /// The faults that are in force.
+    #[must_use]
+    pub fn active(&self) -> Active {
+        self.active.clone()
     }
 
     /// Takes back what is still in force, and returns what became of each.
@@ -188,7 +196,7 @@ fn drive(
     plan: &FaultPlan,
     epoch: Epoch,
     over: &Over,
-    cutter: &Cutter,
+    watched: &Watched,
 ) -> FaultRecord {
     let length = plan.request.duration.get();
     let mut record = FaultRecord {
@@ -202,7 +210,7 @@ fn drive(
     if over.sleeps_until(epoch, nanos(plan.start)) {
         return record;
     }
-    if let Err(error) = injected(socket, plan, epoch, over, cutter, &mut record) {
+    if let Err(error) = injected(socket, plan, epoch, over, watched, &mut record) {
         record.error = Some(error.to_string());
     }
     record
@@ -213,7 +221,7 @@ fn injected(
     plan: &FaultPlan,
     epoch: Epoch,
     over: &Over,
-    cutter: &Cutter,
+    watched: &Watched,
     record: &mut FaultRecord,
 ) -> Result<(), ClientError> {
     let client = Client::new(socket)?;
@@ -221,13 +229,13 @@ fn injected(
     let begun = fault.active_mono_ns.map_or_else(|| epoch.now(), |at| epoch.of_monotonic(at));
     note(record, &fault, epoch);
     record.start_s = Some(seconds(begun));
-    cutter.begun(begun);
+    watched.begun(begun, record);
     let done = follow(&client, plan, epoch, over, begun, &mut fault);
     note(record, &fault, epoch);
     // Also where the daemon no longer answers: the lease has ended it.
     let ended = fault.ended_mono_ns.map_or_else(|| epoch.now(), |at| epoch.of_monotonic(at));
     record.end_s = Some(seconds(ended));
-    cutter.ended(ended);
+    watched.ended(ended);
     done
 }
 

@@ -8,9 +8,11 @@
 //! - A fault of ours outlives us by its lease at most; when the run ends early it is taken back.
 //! - A fault that could not be injected is reported, and ends the run.
 
+mod active;
 mod driver;
 mod phases;
 mod settle;
 
+pub use active::Active;
 pub use driver::{Broken, Driver, DriverError, Running};
 pub use settle::settle;

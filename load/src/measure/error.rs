@@ -114,6 +114,10 @@ impl Failure {
     /// An open connection broke.
     #[must_use]
     pub fn broken(error: &io::Error) -> Self {
+        // With TLS 1.3 a server refuses a client's certificate when the client is done already.
+        if let Some(tls) = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
+            return Self::new(ErrorKind::Tls, crate::protocol::tls::words(tls));
+        }
         Self::new(local(error).unwrap_or(ErrorKind::Reset), error.to_string())
     }
 }

@@ -5,6 +5,7 @@
 
 mod error;
 mod phases;
+mod raw;
 mod recorder;
 mod second;
 mod stats;
@@ -12,6 +13,7 @@ mod summarize;
 
 pub use error::{ErrorKind, Failure};
 pub use phases::{PhaseMark, Phases};
+pub use raw::{Attempted, RawFormat, RawWriter};
 pub use recorder::{Recorder, Shape};
 pub use second::{Slice, row};
 pub use stats::{CheckCount, FlowData, PhaseData, Sample, StepData, StreamData, Traffic};

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use super::Request;
-use crate::{check::Check, extract::Extract};
+use super::{Request, WriteNote};
+use crate::{
+    check::Check,
+    extract::Extract,
+    template::{Name, Template},
+};
 
 /// What one user does from start to end: steps, one after the other.
 #[derive(Debug, Clone)]
@@ -36,6 +40,8 @@ impl Flow {
 pub struct Step {
     /// Shown in reports.
     pub name: String,
+    /// Variables that are made before it is sent, in order.
+    pub sets: Vec<(Name, Template)>,
     /// What is sent.
     pub request: Request,
     /// From the start of the attempt (connection included) to the end of the answer.
@@ -52,6 +58,8 @@ pub struct Step {
     pub may_fail: bool,
     /// How many times the step is done in a row; at least 1.
     pub repeat: u32,
+    /// It writes something that is read back after the run.
+    pub ledger: Option<WriteNote>,
 }
 
 impl Step {
@@ -60,6 +68,7 @@ impl Step {
     pub fn new(name: impl Into<String>, request: Request) -> Self {
         Self {
             name: name.into(),
+            sets: Vec::new(),
             request,
             timeout: Duration::from_secs(30),
             retry: Retry::default(),
@@ -68,6 +77,7 @@ impl Step {
             think: None,
             may_fail: false,
             repeat: 1,
+            ledger: None,
         }
     }
 }

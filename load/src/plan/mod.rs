@@ -4,6 +4,7 @@
 
 mod arrival;
 mod flow;
+mod ledger;
 mod plain;
 mod request;
 
@@ -11,12 +12,14 @@ use std::time::Duration;
 
 pub use arrival::{Arrival, Stage};
 pub use flow::{Flow, Retry, Step, Think};
+pub use ledger::{LedgerPlan, ReadBack, WriteNote};
 pub use plain::{
     AnswerEnd, Param, PostgresRequest, PostgresServer, Query, RedisRequest, RedisServer, Security,
     TcpRequest,
 };
 pub use request::{
-    Body, HttpRequest, HttpVersion, Request, Scheme, StatusRange, Streaming, Target, Transport,
+    Body, HttpRequest, HttpVersion, Request, Scheme, StatusRange, Streaming, Target, TlsFiles,
+    Transport,
 };
 
 /// What is to be sent, when, and within which limits.
@@ -34,6 +37,10 @@ pub struct Plan {
     pub teardown: Vec<Flow>,
     /// Bounds on what the generator uses.
     pub limits: Limits,
+    /// How acknowledged writes are read back, where steps note them.
+    pub ledger: Option<LedgerPlan>,
+    /// Whom TLS trusts, and as whom this client shows itself.
+    pub tls: TlsFiles,
     /// The availability probe, when there is one.
     pub probe: Option<ProbePlan>,
     /// Seeds the choice of flows, think times and random values.
@@ -57,15 +64,16 @@ pub struct Limits {
     /// Flows under way at once, in stages with a rate. What is due beyond it waits, and counts as
     /// late or skipped.
     pub in_flight: usize,
-    /// How long flows under way may take to end after the last stage.
-    pub drain: Duration,
+    /// How long what is under way may take to end after the last stage; what is left then is
+    /// interrupted.
+    pub grace: Duration,
     /// Longest body that is kept for checks and extraction, in bytes.
     pub body: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { workers: None, in_flight: 10_000, drain: Duration::from_secs(30), body: 4 << 20 }
+        Self { workers: None, in_flight: 10_000, grace: Duration::from_secs(30), body: 4 << 20 }
     }
 }
 

@@ -96,6 +96,15 @@ pub enum Scheme {
     HttpsInsecure,
 }
 
+/// Files in PEM that TLS needs beside what is built in; the same for all connections of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificates of the authorities that are trusted, in place of the public ones.
+    pub ca: Option<PathBuf>,
+    /// This client's certificate chain and its private key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
 /// The version of HTTP that is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HttpVersion {

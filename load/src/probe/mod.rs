@@ -19,7 +19,7 @@ pub use stream::{Seen, Setup};
 
 use crate::{
     engine::Epoch,
-    plan::ProbePlan,
+    plan::{ProbePlan, TlsFiles},
     protocol::net::TargetError,
     schedule::nanos,
     summary::{Probe, Second},
@@ -61,12 +61,12 @@ pub struct Observed {
 }
 
 impl Running {
-    /// Starts a thread that probes as `plan` says, on the clock of a run.
+    /// Starts a thread that probes as `plan` says, on the clock of a run; `tls` is that of the run.
     ///
     /// # Errors
     /// Why it cannot.
-    pub fn start(plan: &ProbePlan, epoch: Epoch) -> Result<Self, StartError> {
-        let setup = Arc::new(Setup::new(plan)?);
+    pub fn start(plan: &ProbePlan, tls: &TlsFiles, epoch: Epoch) -> Result<Self, StartError> {
+        let setup = Arc::new(Setup::new(plan, tls)?);
         let (stop, stopped) = watch::channel(false);
         let body = move || {
             let runtime =

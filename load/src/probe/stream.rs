@@ -18,7 +18,7 @@ use super::{Outages, Probed, StartError};
 use crate::{
     engine::{Clock, Epoch, Timer},
     measure::{ErrorKind, Failure, growing, record},
-    plan::{HttpVersion, ProbePlan, StatusRange},
+    plan::{HttpVersion, ProbePlan, StatusRange, TlsFiles},
     protocol::{
         http1::{Connection, Parser, Sink, write_request},
         net::Endpoint,
@@ -43,14 +43,14 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Makes `plan` ready.
+    /// Makes `plan` ready, with the TLS of the run.
     ///
     /// # Errors
     /// The target has no address, or the request needs variables.
-    pub fn new(plan: &ProbePlan) -> Result<Self, StartError> {
+    pub fn new(plan: &ProbePlan, tls: &TlsFiles) -> Result<Self, StartError> {
         let request = &plan.request;
         let http2 = request.version == HttpVersion::Http2;
-        let endpoint = Endpoint::resolve(&request.target, request.scheme, http2)?;
+        let endpoint = Endpoint::resolve(&request.target, request.scheme, http2, tls)?;
         let (mut bytes, mut body) = (Vec::new(), Vec::new());
         write_request(request, &mut Vars::new(0, 0), &mut bytes, &mut body)?;
         Ok(Self {

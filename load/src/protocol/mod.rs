@@ -7,7 +7,7 @@ pub mod net;
 pub mod postgres;
 pub mod redis;
 pub mod tcp;
-mod tls;
+pub(crate) mod tls;
 pub mod wire;
 
 pub use answer::Answer;

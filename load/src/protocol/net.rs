@@ -20,7 +20,7 @@ use tokio::{
 use super::tls::Tls;
 use crate::{
     measure::{ErrorKind, Failure},
-    plan::{Scheme, Security, Target, Transport},
+    plan::{Scheme, Security, Target, TlsFiles, Transport},
 };
 
 /// A target with its name resolved; shared by all threads.
@@ -63,32 +63,46 @@ impl Endpoint {
     /// taken for a slow target.
     ///
     /// # Errors
-    /// The name has no address, or is none that TLS can verify.
-    pub fn resolve(target: &Target, scheme: Scheme, http2: bool) -> Result<Self, TargetError> {
+    /// The name has no address, or is none that TLS can verify, or a file of TLS is of no use.
+    pub fn resolve(
+        target: &Target,
+        scheme: Scheme,
+        http2: bool,
+        files: &TlsFiles,
+    ) -> Result<Self, TargetError> {
         let alpn: &[&[u8]] = if http2 { &[b"h2"] } else { &[b"http/1.1"] };
         let verify = match scheme {
             Scheme::Http => None,
             Scheme::Https => Some(true),
             Scheme::HttpsInsecure => Some(false),
         };
-        Self::with(target, verify, alpn)
+        Self::with(target, verify, alpn, files)
     }
 
     /// The same for a protocol that is not HTTP.
     ///
     /// # Errors
     /// As [`Self::resolve`].
-    pub fn resolve_plain(target: &Target, security: Security) -> Result<Self, TargetError> {
+    pub fn resolve_plain(
+        target: &Target,
+        security: Security,
+        files: &TlsFiles,
+    ) -> Result<Self, TargetError> {
         let verify = match security {
             Security::Plain => None,
             Security::Verified => Some(true),
             Security::AnyCertificate => Some(false),
         };
-        Self::with(target, verify, &[])
+        Self::with(target, verify, &[], files)
     }
 
     /// `verify`: with TLS, and whether the certificate is verified.
-    fn with(target: &Target, verify: Option<bool>, alpn: &[&[u8]]) -> Result<Self, TargetError> {
+    fn with(
+        target: &Target,
+        verify: Option<bool>,
+        alpn: &[&[u8]],
+        files: &TlsFiles,
+    ) -> Result<Self, TargetError> {
         let place = match &target.transport {
             Transport::Unix(path) => Place::Unix(path.clone()),
             Transport::Tcp => {
@@ -102,7 +116,7 @@ impl Endpoint {
                 Place::Tcp(Arc::new((found, AtomicUsize::new(0))))
             }
         };
-        let tls = verify.map(|verify| Tls::new(&target.host, verify, alpn)).transpose()?;
+        let tls = verify.map(|verify| Tls::new(&target.host, verify, alpn, files)).transpose()?;
         Ok(Self { place, tls })
     }
 
@@ -146,11 +160,7 @@ impl Endpoint {
         match &self.tls {
             None => Ok(Stream::Plain(plain)),
             Some(tls) => {
-                let stream = tls.handshake(plain).await.map_err(|e| {
-                    let kind =
-                        if e.raw_os_error().is_some() { ErrorKind::Reset } else { ErrorKind::Tls };
-                    Failure::new(kind, e.to_string())
-                })?;
+                let stream = tls.handshake(plain).await?;
                 Ok(Stream::Tls(Box::new(stream)))
             }
         }

@@ -1,16 +1,27 @@
 //! TLS, by rustls.
 
-use std::{io, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    AlertDescription, CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct,
+    RootCertStore, SignatureScheme, WantsVerifier,
+    client::{
+        WantsClientCert,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
     crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime},
+    pki_types::{
+        CertificateDer, PrivateKeyDer, ServerName, UnixTime,
+        pem::{self, PemObject},
+    },
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::net::{Plain, TargetError};
+use crate::{
+    measure::{ErrorKind, Failure},
+    plan::TlsFiles,
+};
 
 /// What is needed for handshakes with one target.
 #[derive(Clone)]
@@ -30,8 +41,13 @@ impl Tls {
     /// offered (RFC 7301), if any.
     ///
     /// # Errors
-    /// The name is none that a certificate can have.
-    pub fn new(host: &str, verify: bool, alpn: &[&[u8]]) -> Result<Self, TargetError> {
+    /// The name is none that a certificate can have, or one of `files` is of no use.
+    pub fn new(
+        host: &str,
+        verify: bool,
+        alpn: &[&[u8]],
+        files: &TlsFiles,
+    ) -> Result<Self, TargetError> {
         let failed = |reason: String| TargetError::Tls { host: host.to_owned(), reason };
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(bare.to_owned()).map_err(|e| failed(e.to_string()))?;
@@ -39,12 +55,18 @@ impl Tls {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|e| failed(e.to_string()))?;
-        let mut config = if verify {
-            let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-            builder.with_root_certificates(roots).with_no_client_auth()
-        } else {
-            let any = Arc::new(AnyCertificate(provider));
-            builder.dangerous().with_custom_certificate_verifier(any).with_no_client_auth()
+        let any = (!verify).then(|| Arc::new(AnyCertificate(provider)));
+        let builder = trusting(builder, any, files.ca.as_deref()).map_err(failed)?;
+        let mut config = match &files.identity {
+            None => builder.with_no_client_auth(),
+            Some((chain, key)) => {
+                let chain_read = certificates(chain).map_err(failed)?;
+                let key_read = PrivateKeyDer::from_pem_file(key)
+                    .map_err(|e| failed(format!("{}: {}", key.display(), pem_words(&e))))?;
+                builder.with_client_auth_cert(chain_read, key_read).map_err(|e| {
+                    failed(format!("{} and {}: {e}", chain.display(), key.display()))
+                })?
+            }
         };
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
@@ -54,8 +76,90 @@ impl Tls {
     ///
     /// # Errors
     /// Why the server or its certificate was refused.
-    pub async fn handshake(&self, plain: Plain) -> io::Result<TlsStream<Plain>> {
-        self.connector.connect(self.name.clone(), plain).await
+    pub async fn handshake(&self, plain: Plain) -> Result<TlsStream<Plain>, Failure> {
+        self.connector.connect(self.name.clone(), plain).await.map_err(|e| {
+            if e.raw_os_error().is_some() {
+                return Failure::broken(&e);
+            }
+            match e.get_ref().and_then(|e| e.downcast_ref()) {
+                Some(error) => Failure::new(ErrorKind::Tls, words(error)),
+                None => Failure::new(ErrorKind::Tls, e.to_string()),
+            }
+        })
+    }
+}
+
+/// Takes any certificate if there is an `any` for that, else those that `ca` has signed, else those
+/// of the public authorities.
+fn trusting(
+    builder: ConfigBuilder<ClientConfig, WantsVerifier>,
+    any: Option<Arc<AnyCertificate>>,
+    ca: Option<&Path>,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, String> {
+    if let Some(any) = any {
+        return Ok(builder.dangerous().with_custom_certificate_verifier(any));
+    }
+    let mut roots = RootCertStore::empty();
+    match ca {
+        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        Some(path) => {
+            for certificate in certificates(path)? {
+                roots.add(certificate).map_err(|e| format!("{}: {e}", path.display()))?;
+            }
+        }
+    }
+    Ok(builder.with_root_certificates(roots))
+}
+
+/// The certificates in a file.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let failed = |e: pem::Error| format!("{}: {}", path.display(), pem_words(&e));
+    let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).map_err(failed)?.collect();
+    let found = found.map_err(failed)?;
+    if found.is_empty() {
+        return Err(format!("{}: there is no certificate in PEM in it", path.display()));
+    }
+    Ok(found)
+}
+
+fn pem_words(error: &pem::Error) -> String {
+    match error {
+        pem::Error::Io(error) => error.to_string(),
+        pem::Error::NoItemsFound => "there is no private key in PEM in it".into(),
+        other => format!("not PEM: {other}"),
+    }
+}
+
+/// Why TLS failed, for people.
+#[must_use]
+pub fn words(error: &rustls::Error) -> String {
+    use rustls::Error;
+    match error {
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "the server's certificate is signed by nobody that is trusted: give its authority (ca) \
+             or take any certificate (insecure)"
+                .into()
+        }
+        Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => format!("the server's certificate is for another name: {error}"),
+        Error::InvalidCertificate(
+            CertificateError::Expired | CertificateError::ExpiredContext { .. },
+        ) => format!("the server's certificate has expired: {error}"),
+        Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            "the server asks for a client's certificate (cert, key)".into()
+        }
+        Error::AlertReceived(
+            AlertDescription::UnknownCA
+            | AlertDescription::BadCertificate
+            | AlertDescription::DecryptError
+            | AlertDescription::CertificateUnknown,
+        ) => format!("the server refuses this client's certificate: {error}"),
+        Error::AlertReceived(AlertDescription::NoApplicationProtocol)
+        | Error::NoApplicationProtocol => {
+            format!("the server does not speak this version of HTTP: {error}")
+        }
+        other => other.to_string(),
     }
 }
 

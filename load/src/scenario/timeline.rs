@@ -5,7 +5,7 @@ use std::{fmt::Write, time::Duration};
 use super::Scenario;
 use crate::{
     figures,
-    plan::{Arrival, Request},
+    plan::{Arrival, ReadBack, Request},
 };
 
 /// What a scenario does and when, for people.
@@ -77,6 +77,14 @@ fn write(out: &mut String, scenario: &Scenario) -> std::fmt::Result {
     for flow in plan.setup.iter().chain(&plan.flows).chain(&plan.teardown) {
         let steps: Vec<String> = flow.steps.iter().map(step).collect();
         writeln!(out, "  {}: {}", flow.name, steps.join(" → "))?;
+    }
+    if let Some(ledger) = &plan.ledger {
+        let steps: Vec<String> = ledger.flow().steps.iter().map(step).collect();
+        let how = match ledger.read {
+            ReadBack::Each { .. } => "each write is read back after the load",
+            ReadBack::List { .. } => "all writes are listed after the load",
+        };
+        writeln!(out, "\nledger    {how}: {}", steps.join(" → "))?;
     }
     if let Some(probe) = &plan.probe {
         let path = probe.request.path.as_static().map(|p| String::from_utf8_lossy(p).into_owned());

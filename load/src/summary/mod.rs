@@ -29,7 +29,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use latency::{Latency, NANOS_PER_MS, WireError, histogram};
-pub use outcome::{CheckResult, Ledger, LostWrite, ThresholdResult, Verdict, VerdictKind};
+pub use outcome::{
+    CheckResult, DuplicatedWrite, Ledger, LostWrite, ThresholdResult, Verdict, VerdictKind,
+};
 pub use phase::{FaultRecord, Phase, PhaseKind};
 pub use probe::{Outage, Probe, ProbeStream};
 pub use stats::{Connections, Flow, Stats, Step, Stream};

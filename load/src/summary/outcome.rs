@@ -81,14 +81,31 @@ pub struct Ledger {
     pub found: u64,
     /// How many were not.
     pub lost: u64,
-    /// How many were found more than once.
+    /// How many were found more than once, unknown ones included.
     pub duplicated: u64,
     /// How many could not be read back, for want of an answer: neither found
     /// nor lost.
+    #[serde(default)]
+    pub unread: u64,
+    /// Why they could not, in the words of the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unread_reason: Option<String>,
+    /// Writes that were sent and neither acknowledged nor refused: they may
+    /// be there or not.
     pub unknown: u64,
+    /// Of these, how many are there.
+    #[serde(default)]
+    pub unknown_found: u64,
+    /// How many are not. Of the rest nobody knows, as only the answer would
+    /// have told their key.
+    #[serde(default)]
+    pub unknown_missing: u64,
     /// Some of those lost, at most 100.
     #[serde(default)]
     pub examples: Vec<LostWrite>,
+    /// Some of those found more than once, at most 100.
+    #[serde(default)]
+    pub duplicates: Vec<DuplicatedWrite>,
 }
 
 /// A write that was acknowledged and is not there.
@@ -98,4 +115,19 @@ pub struct LostWrite {
     pub key: String,
     /// When it was acknowledged, in milliseconds since the start of the run.
     pub acknowledged_ms: u64,
+    /// The phase in which that was.
+    #[serde(default)]
+    pub phase: String,
+    /// What is there in its place, if anything is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<String>,
+}
+
+/// A write that is there more than once.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DuplicatedWrite {
+    /// Its key.
+    pub key: String,
+    /// How many times it is there.
+    pub times: u64,
 }

@@ -56,6 +56,18 @@ impl Part {
     }
 }
 
+impl Part {
+    pub(super) fn is_repeatable(&self) -> bool {
+        use Value::{Column, Iteration, User, Variable};
+        match self {
+            Self::Text(_) => true,
+            Self::Hole(value, _) => {
+                matches!(value, Variable(_) | Column { .. } | User | Iteration)
+            }
+        }
+    }
+}
+
 impl PartialEq for Part {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {

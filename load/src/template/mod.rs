@@ -77,6 +77,13 @@ impl Template {
         self.parts.iter().filter_map(Part::variable)
     }
 
+    /// Whether it makes the same text each time, as long as variables and the run of the flow are
+    /// the same.
+    #[must_use]
+    pub fn is_repeatable(&self) -> bool {
+        self.parts.iter().all(Part::is_repeatable)
+    }
+
     /// Appends its bytes to `out`.
     ///
     /// # Errors

@@ -133,6 +133,10 @@ fn of_run(metric: &Metric, summary: &Summary) -> Figure {
         figures.into_iter().reduce(f64::max).map(|s| s * 1000.0).ok_or_else(|| no("probes"))
     };
     let ledger = summary.ledger.as_ref().ok_or_else(|| no("no ledger was kept"));
+    let ledger = ledger.and_then(|ledger| match ledger.acknowledged + ledger.unknown {
+        0 => Err(no("no write was acknowledged")),
+        _ => Ok(ledger),
+    });
     match metric {
         Metric::Availability => streams()
             .filter_map(|s| s.availability_ratio)
@@ -144,7 +148,7 @@ fn of_run(metric: &Metric, summary: &Summary) -> Figure {
         Metric::LostWrites => {
             let ledger = ledger?;
             // What could not be read back was not shown to be there.
-            Ok((ledger.lost + ledger.unknown) as f64)
+            Ok((ledger.lost + ledger.unread) as f64)
         }
         _ => Ok(ledger?.duplicated as f64),
     }

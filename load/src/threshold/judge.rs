@@ -27,6 +27,9 @@ pub fn judge(summary: &mut Summary, thresholds: &[Threshold]) {
         result.passed &= !result.aborted;
     }
     results.extend(skipped(summary));
+    if thresholds.is_empty() {
+        results.extend(nothing_good(summary));
+    }
     summary.thresholds = results;
 
     let mut reasons = std::mem::take(&mut summary.verdict.reasons);
@@ -39,6 +42,7 @@ pub fn judge(summary: &mut Summary, thresholds: &[Threshold]) {
     let mut unmet: Vec<String> = broken.map(|t| format!("{}: {}", t.expression, t.text)).collect();
     unmet.extend(failed_checks(summary, thresholds));
     unmet.extend(lost_writes(summary, thresholds));
+    unmet.extend(unread_writes(summary));
     let kind = match () {
         () if could_not_run => VerdictKind::Error,
         () if unfit => VerdictKind::Invalid,
@@ -75,6 +79,19 @@ fn skipped(summary: &Summary) -> Option<ThresholdResult> {
     })
 }
 
+/// Asked of a run of which nothing else is asked: that no request at all succeeds is never meant.
+/// Requests that fail are what a fault makes, so fewer good ones are for thresholds to judge.
+fn nothing_good(summary: &Summary) -> Option<ThresholdResult> {
+    let total = &summary.total;
+    (total.sent > 0 && total.ok == 0).then(|| ThresholdResult {
+        expression: "error_ratio < 100%".into(),
+        passed: false,
+        measured: total.error_ratio,
+        text: format!("none of {} requests succeeded", figures::count(total.sent)),
+        aborted: false,
+    })
+}
+
 fn failed_checks(summary: &Summary, thresholds: &[Threshold]) -> Vec<String> {
     if thresholds.iter().any(|t| t.metric.bounds_failures()) {
         return Vec::new();
@@ -104,6 +121,22 @@ fn lost_writes(summary: &Summary, thresholds: &[Threshold]) -> Option<String> {
         figures::count(ledger.lost),
         figures::count(ledger.acknowledged)
     ))
+}
+
+/// A ledger that tells nothing, or not all, shows no write to be there.
+fn unread_writes(summary: &Summary) -> Option<String> {
+    let ledger = summary.ledger.as_ref()?;
+    if ledger.acknowledged + ledger.unknown == 0 {
+        return Some("the ledger is empty: no write was acknowledged".into());
+    }
+    let why = ledger.unread_reason.as_deref().unwrap_or("without a reason");
+    (ledger.unread > 0).then(|| {
+        format!(
+            "{} of {} acknowledged writes could not be read back: {why}",
+            figures::count(ledger.unread),
+            figures::count(ledger.acknowledged)
+        )
+    })
 }
 
 #[cfg(test)]
@@ -171,6 +204,23 @@ mod tests {
     }
 
     #[test]
+    fn without_thresholds_some_good_answers_will_do() {
+        let ok = |ok: u64| {
+            move |s: &mut Summary| {
+                s.total.failed += s.total.ok - ok;
+                s.total.ok = ok;
+                s.total.settle();
+            }
+        };
+        assert_eq!(code(&[], ok(1)), 0);
+        let summary = judged(&[], ok(0));
+        assert_eq!(summary.verdict.exit_code, 99);
+        assert!(summary.verdict.reasons[0].starts_with("error_ratio < 100%: none of "));
+        assert_eq!(code(&["requests > 0"], ok(0)), 0, "somebody has said what is asked");
+        assert_eq!(code(&[], |s| s.total = Default::default()), 0, "nothing was to be sent");
+    }
+
+    #[test]
     fn skipped_sends_break_a_run() {
         let skip = |per_mille: u64| {
             move |s: &mut Summary| s.total.skipped = s.total.due * per_mille / 1000
@@ -220,6 +270,21 @@ mod tests {
         assert_eq!(code(&[], lost), 99);
         assert_eq!(code(&["lost_writes < 2"], lost), 0);
         assert_eq!(code(&["lost_writes == 0"], lost), 99);
+    }
+
+    #[test]
+    fn a_ledger_that_was_not_read_or_is_empty_is_broken() {
+        let ledger = |acknowledged, unread| {
+            move |s: &mut Summary| {
+                let found = acknowledged - unread;
+                s.ledger = Some(Ledger { acknowledged, found, unread, ..Default::default() });
+            }
+        };
+        assert_eq!(code(&["lost_writes == 0"], ledger(10, 0)), 0);
+        assert_eq!(code(&["lost_writes < 5"], ledger(10, 1)), 99);
+        assert_eq!(code(&[], ledger(10, 1)), 99);
+        assert_eq!(code(&[], ledger(0, 0)), 99);
+        assert_eq!(code(&["duplicated_writes == 0"], ledger(0, 0)), 99);
     }
 
     #[test]

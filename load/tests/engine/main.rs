@@ -17,7 +17,8 @@ use faultload::{
     engine::{Outcome, Run, Silent},
     measure::ErrorKind,
     plan::{
-        Arrival, Flow, HttpRequest, Limits, Plan, Request, Scheme, Stage, Step, Target, Transport,
+        Arrival, Flow, HttpRequest, Limits, Plan, Request, Scheme, Stage, Step, Target, TlsFiles,
+        Transport,
     },
     summary::{ScenarioInfo, Summary},
     template::{Shared, Template},
@@ -42,6 +43,8 @@ fn plan(request: HttpRequest, arrival: Arrival, length: Duration) -> Plan {
         teardown: Vec::new(),
         limits: Limits { workers: Some(2), ..Limits::default() },
         probe: None,
+        ledger: None,
+        tls: TlsFiles::default(),
         seed: 1,
     }
 }

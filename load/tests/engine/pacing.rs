@@ -106,7 +106,7 @@ fn what_cannot_be_sent_is_counted() {
     let server = Server::start();
     let mut plan = plan(get(server.port, "/hang"), Arrival::rate(100.0), Duration::from_secs(1));
     plan.limits.in_flight = 10;
-    plan.limits.drain = Duration::from_millis(100);
+    plan.limits.grace = Duration::from_millis(100);
     let summary = figures(plan);
     let total = &summary.total;
     assert_eq!((total.due, total.sent, total.skipped), (100, 10, 90), "{total:?}");

@@ -66,7 +66,7 @@ fn a_stop_is_graceful_and_a_second_one_is_not() {
     let server = Server::start();
     let start = |path| {
         let mut plan = plan(get(server.port, path), Arrival::users(4), Duration::from_secs(60));
-        plan.limits.drain = Duration::from_secs(60);
+        plan.limits.grace = Duration::from_secs(60);
         let pause = Duration::from_secs(30);
         plan.flows[0].steps[0].think = Some(Think { min: pause, max: pause });
         Run::new(plan, Shared::default()).unwrap()

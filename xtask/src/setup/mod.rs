@@ -6,6 +6,7 @@
 
 mod apt;
 pub mod archive;
+mod browser;
 mod ebpf;
 mod guests;
 mod programs;
@@ -99,6 +100,7 @@ fn steps(paths: &Paths, options: Options) -> Vec<Box<dyn Step>> {
     let mut steps: Vec<Box<dyn Step>> = vec![
         Box::new(programs::Programs),
         Box::new(servers::Servers::new(paths)),
+        Box::new(browser::Browser),
         Box::new(qemu::Qemu),
         Box::new(rust::Component { binary: "cargo-clippy", component: "clippy" }),
         Box::new(rust::Component { binary: "rustfmt", component: "rustfmt" }),

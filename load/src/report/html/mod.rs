@@ -57,4 +57,6 @@ fn in_script(json: &str) -> String {
 }
 
 #[cfg(test)]
+mod browser;
+#[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! What reports show, as tables of texts: made once, drawn by each in its way.
 
+mod ledger;
 mod tables;
 
 use serde::Serialize;
@@ -94,7 +95,15 @@ pub fn cards(summary: &Summary) -> Vec<Card> {
         Card {
             name: "requests",
             value: count(total.sent),
-            note: format!("{} due, {} skipped", count(total.due), count(total.skipped)),
+            note: match total.unfinished {
+                0 => format!("{} due, {} skipped", count(total.due), count(total.skipped)),
+                cut => format!(
+                    "{} due, {} skipped, {} interrupted by the end",
+                    count(total.due),
+                    count(total.skipped),
+                    count(cut)
+                ),
+            },
             tone: tone(total.skipped > 0),
         },
         Card {

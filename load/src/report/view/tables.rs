@@ -1,6 +1,9 @@
 //! The tables.
 
-use super::{Row, Table, Tone};
+use super::{
+    Row, Table, Tone,
+    ledger::{ledger, wrong_writes},
+};
 use crate::{
     figures::{
         NONE, bytes, count, maybe_ms, maybe_percent, ms, number, percent, phase_kind, seconds,
@@ -20,6 +23,7 @@ pub fn tables(summary: &Summary) -> Vec<Table> {
         probes(summary),
         checks(summary),
         ledger(summary),
+        wrong_writes(summary),
         generator(summary),
     ];
     all.into_iter().filter(|table| !table.rows.is_empty()).collect()
@@ -264,20 +268,6 @@ fn checks(summary: &Summary) -> Table {
     }
 }
 
-fn ledger(summary: &Summary) -> Table {
-    let row = |l: &crate::summary::Ledger| Row {
-        tone: if l.lost + l.duplicated + l.unknown > 0 { Tone::Bad } else { Tone::Good },
-        cells: [l.acknowledged, l.found, l.lost, l.duplicated, l.unknown].map(count).to_vec(),
-    };
-    Table {
-        title: "Acknowledged writes",
-        note: "Each was read back after the run.",
-        columns: vec!["acknowledged", "found", "lost", "twice", "not answered for"],
-        text_columns: 0,
-        rows: summary.ledger.iter().map(row).collect(),
-    }
-}
-
 fn generator(summary: &Summary) -> Table {
     let fitness = &summary.fitness;
     let mut rows: Vec<Row> = Vec::new();
@@ -310,6 +300,10 @@ fn generator(summary: &Summary) -> Table {
         "late, skipped",
         format!("{}, {} of {} due", count(total.late), count(total.skipped), count(total.due)),
     );
+    if total.unfinished > 0 {
+        let text = format!("{} requests, which are no failures", count(total.unfinished));
+        push(Tone::Warn, "interrupted by the end", text);
+    }
     push(
         Tone::Plain,
         "processor",

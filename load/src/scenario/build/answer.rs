@@ -8,8 +8,9 @@ use crate::{
     extract::{Extract, Source, regex_error},
     scenario::{
         file::{CheckFile, ExtractFile},
-        read::{Amount, Located, Ordered, Problem, TextOr},
+        read::{Amount, Located, Ordered, Place, Problem, TextOr},
     },
+    template::{Name, Template},
 };
 
 impl Builder<'_> {
@@ -20,21 +21,13 @@ impl Builder<'_> {
         let mut extracts = Vec::new();
         for (name, file) in &files.0 {
             let within = |e: Problem| e.within(name.as_str()).within("extract");
-            let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
-            if name.is_empty() || !name.chars().all(is_name) || RESERVED.contains(&name.as_str()) {
-                let message = format!(
-                    "{:?} cannot name a variable: letters, digits, _ and -, and none of {}",
-                    name.as_str(),
-                    RESERVED.join(", ")
-                );
-                return Err(within(Problem::at(name.place, message)));
-            }
+            variable(name).map_err(within)?;
             let (source, default) = match &file.value {
                 TextOr::Text(path) => {
                     (Source::json_path(path).map_err(|m| within(Problem::at(file.place, m)))?, None)
                 }
                 TextOr::Full(full) => {
-                    (source_of_extract(file, full).map_err(within)?, full.default.clone())
+                    (source_of_extract(file.place, full).map_err(within)?, full.default.clone())
                 }
             };
             self.known.insert(name.value.clone());
@@ -42,6 +35,22 @@ impl Builder<'_> {
             extracts.push(Extract { variable, source, default: default.map(String::into_bytes) });
         }
         Ok(extracts)
+    }
+
+    /// Variables that are made before a request is sent.
+    pub(super) fn sets(
+        &mut self,
+        files: &Ordered<Located<String>>,
+    ) -> Result<Vec<(Name, Template)>, Problem> {
+        let mut sets = Vec::new();
+        for (name, value) in &files.0 {
+            let within = |e: Problem| e.within(name.as_str()).within("set");
+            variable(name).map_err(within)?;
+            let template = self.template(value).map_err(within)?;
+            self.known.insert(name.value.clone());
+            sets.push((self.scope.name(name), template));
+        }
+        Ok(sets)
     }
 
     pub(super) fn checks(&mut self, files: &[Located<CheckFile>]) -> Result<Vec<Check>, Problem> {
@@ -144,6 +153,20 @@ impl Builder<'_> {
     }
 }
 
+/// Refuses what cannot name a variable.
+fn variable(name: &Located<String>) -> Result<(), Problem> {
+    let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+    if name.is_empty() || !name.chars().all(is_name) || RESERVED.contains(&name.as_str()) {
+        let message = format!(
+            "{:?} cannot name a variable: letters, digits, _ and -, and none of {}",
+            name.as_str(),
+            RESERVED.join(", ")
+        );
+        return Err(Problem::at(name.place, message));
+    }
+    Ok(())
+}
+
 /// The ways a value must be that a check names.
 fn predicates(file: &CheckFile) -> Vec<&'static str> {
     let given = [
@@ -161,7 +184,7 @@ fn predicates(file: &CheckFile) -> Vec<&'static str> {
 type Key<'a> = (&'static str, &'a Option<Located<String>>);
 
 /// The one source that is named, if any.
-fn one_source(place: super::Place, keys: [Key<'_>; 4]) -> Result<Option<Source>, Problem> {
+fn one_source(place: Place, keys: [Key<'_>; 4]) -> Result<Option<Source>, Problem> {
     let given: Vec<(&str, &Located<String>)> =
         keys.into_iter().filter_map(|(key, value)| Some((key, value.as_ref()?))).collect();
     let (key, value) = match given.as_slice() {
@@ -194,10 +217,8 @@ fn source_of_check(
     one_source(located.place, keys)
 }
 
-fn source_of_extract(
-    located: &Located<TextOr<ExtractFile>>,
-    file: &ExtractFile,
-) -> Result<Source, Problem> {
+/// Where a value stands that is to be taken out.
+pub(super) fn source_of_extract(place: Place, file: &ExtractFile) -> Result<Source, Problem> {
     let keys = [
         ("json", &file.json),
         ("header", &file.header),
@@ -206,9 +227,9 @@ fn source_of_extract(
     ];
     let missing = || {
         let message = "says nowhere where the value stands: `json`, `header`, `cookie` or `regex`";
-        Problem::at(located.place, message)
+        Problem::at(place, message)
     };
-    one_source(located.place, keys)?.ok_or_else(missing)
+    one_source(place, keys)?.ok_or_else(missing)
 }
 
 pub(super) fn regex(text: &Located<String>) -> Result<Regex, Problem> {

@@ -5,11 +5,11 @@ use std::time::Duration;
 use clap::{Args, Command, FromArgMatches};
 use faultd_api::{FaultRequest, Invalid, Kind, Params, Span, Target};
 
-use super::{Builder, moment};
+use super::{Builder, moment, place::culprit};
 use crate::scenario::{
     FaultPlan,
     file::FaultFile,
-    read::{Located, Problem},
+    read::{Located, Place, Problem},
 };
 
 /// A fault whose load tool is gone ends after this long.
@@ -42,7 +42,7 @@ impl Builder<'_> {
         number: u64,
     ) -> Result<FaultPlan, Problem> {
         let file = &located.value;
-        let (params, target) = what(located)?;
+        let (params, target) = self.what(located)?;
         let duration = Span::from(self.scaled(file.duration.get()));
         let lease = file.lease.as_ref().map_or(DEFAULT_LEASE, |l| l.get());
         let request = FaultRequest {
@@ -56,62 +56,96 @@ impl Builder<'_> {
             lease: Some(Span::from(lease.min(duration.get()))),
             force: file.force,
         };
-        let invalid = |e: Invalid| {
-            let place = match e.field.as_str() {
-                "for" => file.duration.place,
-                "label" => file.label.as_ref().map_or(located.place, |l| l.place),
-                "lease" => file.lease.as_ref().map_or(located.place, |l| l.place),
-                _ => file
-                    .inject
-                    .as_ref()
-                    .map(|i| i.place)
-                    .or(file.params.as_ref().map(|p| p.place))
-                    .unwrap_or(located.place),
-            };
-            let message = match e.field.as_str() {
-                "for" | "label" | "lease" => format!("{} {}", e.field, e.message),
-                _ => e.to_string(),
-            };
-            Problem::at(place, message)
-        };
-        request.validate().map_err(invalid)?;
+        request.validate().map_err(|e| self.invalid(located, &request, &e))?;
         let start = self.scaled(moment(&file.at).map_err(|e| e.within("at"))?);
         Ok(FaultPlan { start, text: words(&request), request })
     }
-}
 
-/// Kind, parameters and target, in whichever way they were written.
-fn what(located: &Located<FaultFile>) -> Result<(Params, Target), Problem> {
-    let file = &located.value;
-    match (&file.inject, &file.kind) {
-        (Some(inject), None) => {
-            for (given, key) in [
-                (file.params.as_ref().map(|p| p.place), "params"),
-                (file.target.as_ref().map(|t| t.place), "target"),
-            ] {
-                if let Some(place) = given {
-                    let message =
-                        format!("`{key}` goes with `kind`; `inject` says it in its own words");
-                    return Err(Problem::at(place, message).within(key));
-                }
+    /// What is wrong with a request, where that was written.
+    fn invalid(
+        &self,
+        located: &Located<FaultFile>,
+        request: &FaultRequest,
+        error: &Invalid,
+    ) -> Problem {
+        let file = &located.value;
+        let field = error.field.as_str();
+        let plain = format!("{field} {}", error.message);
+        let other = |place: Option<Place>| Problem::at(place.unwrap_or(located.place), &*plain);
+        match field {
+            "for" => return other(Some(file.duration.place)),
+            "label" => return other(file.label.as_ref().map(|l| l.place)),
+            "lease" => return other(file.lease.as_ref().map(|l| l.place)),
+            _ => {}
+        }
+        if let Some(inject) = &file.inject {
+            // What is complained of is named first.
+            let message = error.to_string();
+            let option = message.split(' ').next().unwrap_or_default();
+            return Problem::at(self.option_place(inject, option), &*message).within("inject");
+        }
+        let params = file.params.as_ref().filter(|params| params.0.get(field).is_some());
+        let target = file.target.as_ref().filter(|_| {
+            let written = serde_json::to_value(&request.target).unwrap_or_default();
+            params.is_none() && written.get(field).is_some_and(|value| !value.is_null())
+        });
+        let (table, key) = match (params, target) {
+            (Some(params), _) => (Some(params.place), "params"),
+            (None, Some(target)) => (Some(target.place), "target"),
+            // It is about what is not there.
+            (None, None) => {
+                return other(file.params.as_ref().map(|params| params.place));
             }
-            typed(inject).map_err(|m| Problem::at(inject.place, m).within("inject"))
-        }
-        (None, Some(kind)) => {
-            let params =
-                file.params.as_ref().map_or_else(|| serde_json::json!({}), |p| p.0.clone());
-            let place = file.params.as_ref().map_or(located.place, |p| p.place);
-            let params = Params::from_json(kind.value, params).map_err(|e| {
-                Problem::at(place, format!("params {}", e.message)).within("params")
-            })?;
-            Ok((params, file.target.as_ref().map(|t| t.value.clone()).unwrap_or_default()))
-        }
-        (None, None) => Err(Problem::at(
-            located.place,
-            "which fault? Say `inject: latency --ms 500 --port 8080`, or `kind` with `params` and `target`",
-        )),
-        (Some(inject), Some(_)) => {
-            Err(Problem::at(inject.place, "`inject` and `kind` at once: say one of them"))
+        };
+        let place = table.and_then(|table| self.key_place(table, field)).or(table);
+        let message = format!("`{field}` {}", error.message);
+        Problem::at(place.unwrap_or(located.place), message).within(key)
+    }
+
+    /// Kind, parameters and target, in whichever way they were written.
+    fn what(&self, located: &Located<FaultFile>) -> Result<(Params, Target), Problem> {
+        let file = &located.value;
+        match (&file.inject, &file.kind) {
+            (Some(inject), None) => {
+                for (given, key) in [
+                    (file.params.as_ref().map(|p| p.place), "params"),
+                    (file.target.as_ref().map(|t| t.place), "target"),
+                ] {
+                    if let Some(place) = given {
+                        let message =
+                            format!("`{key}` goes with `kind`; `inject` says it in its own words");
+                        return Err(Problem::at(place, message).within(key));
+                    }
+                }
+                typed(inject).map_err(|message| {
+                    let mut words = message.split([' ', '\'', '=']);
+                    let option = words.find(|word| word.starts_with("--")).unwrap_or_default();
+                    let place = match option {
+                        "" => inject.place,
+                        option => self.option_place(inject, option),
+                    };
+                    Problem::at(place, &*message).within("inject")
+                })
+            }
+            (None, Some(kind)) => {
+                let params =
+                    file.params.as_ref().map_or_else(|| serde_json::json!({}), |p| p.0.clone());
+                let table = file.params.as_ref().map_or(kind.place, |p| p.place);
+                let read = |params| Params::from_json(kind.value, params);
+                let params = read(params.clone()).map_err(|e| {
+                    let key = culprit(&params, &e, |params| read(params).err());
+                    let place = key.and_then(|key| self.key_place(table, &key)).unwrap_or(table);
+                    Problem::at(place, format!("params {}", e.message)).within("params")
+                })?;
+                Ok((params, file.target.as_ref().map(|t| t.value.clone()).unwrap_or_default()))
+            }
+            (None, None) => Err(Problem::at(
+                located.place,
+                "which fault? Say `inject: latency --ms 500 --port 8080`, or `kind` with `params` and `target`",
+            )),
+            (Some(inject), Some(_)) => {
+                Err(Problem::at(inject.place, "`inject` and `kind` at once: say one of them"))
+            }
         }
     }
 }

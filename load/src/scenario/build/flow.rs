@@ -23,6 +23,13 @@ impl Builder<'_> {
             return Ok(Vec::new());
         }
         // What it extracts stays known: to the flows, and to the tear-down.
+        for (at, step) in steps.iter().enumerate() {
+            if let Some(note) = &step.ledger {
+                let message = "a ledger is kept of the load alone: only steps of flows have one";
+                let problem = Problem::at(note.place, message).within("ledger");
+                return Err(problem.within(format!("[{at}]")).within(what));
+            }
+        }
         let steps = self.steps(steps).map_err(|e| e.within(what))?;
         Ok(vec![Flow {
             name: what.to_owned(),
@@ -77,7 +84,7 @@ impl Builder<'_> {
         })
     }
 
-    fn steps(&mut self, files: &[Located<StepFile>]) -> Result<Vec<Step>, Problem> {
+    pub(super) fn steps(&mut self, files: &[Located<StepFile>]) -> Result<Vec<Step>, Problem> {
         let mut steps: Vec<Step> = Vec::new();
         let mut named: BTreeSet<String> = BTreeSet::new();
         for (at, file) in files.iter().enumerate() {
@@ -103,6 +110,7 @@ impl Builder<'_> {
 
     fn step(&mut self, located: &Located<StepFile>) -> Result<Step, Problem> {
         let file = &located.value;
+        let sets = self.sets(&file.set)?;
         let (request, default_name) = self.request(located)?;
         let written = file.name.as_ref().map(dotless).transpose().map_err(|e| e.within("name"))?;
         let mut step = Step::new(written.unwrap_or(default_name), request);
@@ -127,9 +135,14 @@ impl Builder<'_> {
         if let Some(text) = &file.pause {
             step.think = Some(think(text).map_err(|e| e.within("pause"))?);
         }
+        step.sets = sets;
         step.extracts = self.extracts(&file.extract)?;
         step.checks = self.checks(&file.checks)?;
         has_what_is_looked_at(file, &step.request)?;
+        if let Some(note) = &file.ledger {
+            let note = self.note(note, &step.extracts).map_err(|e| e.within("ledger"))?;
+            step.ledger = Some(note);
+        }
         Ok(step)
     }
 
@@ -184,6 +197,8 @@ impl Builder<'_> {
             (!file.checks.is_empty(), "checks"),
             (file.retry.is_some(), "retry"),
             (file.think.is_some(), "think"),
+            (!file.set.0.is_empty(), "set"),
+            (file.ledger.is_some(), "ledger"),
         ] {
             if given {
                 let message = format!("a pause has no answer: `{key}` belongs to a request");

@@ -6,12 +6,15 @@ mod data;
 mod fault;
 mod flow;
 mod http;
+mod ledger;
 mod phase;
+mod place;
 mod postgres;
 mod redis;
 mod stage;
 mod tcp;
 mod threshold;
+mod tls;
 
 pub use fault::typed as typed_fault;
 
@@ -66,14 +69,27 @@ pub(super) fn build(
     };
     let name = name(&file.name).map_err(|e| e.within("name"))?;
     builder.data()?;
+    let tls = builder.tls()?;
     let setup = builder.one_off(&file.setup, "setup")?;
     let flows = builder.flows()?;
     let teardown = builder.one_off(&file.teardown, "teardown")?;
+    let ledger = builder.ledger(&flows)?;
     let stages = builder.stages(&flows)?;
     let probe = builder.probe()?;
     let limits = limits(&file.limits)?;
     let seed = options.seed.or(file.seed).unwrap_or_else(drawn_seed);
-    let plan = Plan { name: name.clone(), stages, flows, setup, teardown, limits, probe, seed };
+    let plan = Plan {
+        name: name.clone(),
+        stages,
+        flows,
+        setup,
+        teardown,
+        limits,
+        ledger,
+        tls,
+        probe,
+        seed,
+    };
     let faults = builder.faults(seed, plan.duration())?;
     let phases = builder.phases(&faults, plan.duration())?;
     let thresholds = builder.thresholds(&plan, &phases)?;
@@ -155,8 +171,8 @@ fn limits(file: &LimitsFile) -> Result<Limits, Problem> {
     if let Some(in_flight) = &file.in_flight {
         limits.in_flight = positive(in_flight, "in_flight")?;
     }
-    if let Some(drain) = file.drain {
-        limits.drain = drain.get();
+    if let Some(grace) = file.grace {
+        limits.grace = grace.get();
     }
     if let Some(Located { place, value: Amount(text) }) = &file.body {
         let bytes = words::size(text)

@@ -89,6 +89,14 @@ impl Builder<'_> {
             );
             return Err(Problem::at(text.place, message));
         }
+        let of_ledger = matches!(threshold.metric, Metric::LostWrites | Metric::DuplicatedWrites);
+        if of_ledger && plan.ledger.is_none() {
+            let message = format!(
+                "`{}` is read from the ledger: say `ledger` at the top, and in the steps that write",
+                threshold.metric
+            );
+            return Err(Problem::at(text.place, message));
+        }
         if threshold.metric == Metric::Recovery && self.file.faults.is_empty() {
             return Err(Problem::at(
                 text.place,

@@ -4,7 +4,7 @@ use faultd_api::Span;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{CheckFile, ExtractFile, HttpFile, PostgresFile, RedisFile, TcpFile};
+use super::{CheckFile, ExtractFile, HttpFile, NoteFile, PostgresFile, RedisFile, TcpFile};
 use crate::scenario::read::{Located, OneOrMany, Ordered, TextOr};
 
 /// Steps, one after the other; a step that fails ends the run of the flow.
@@ -38,6 +38,10 @@ pub struct StepFile {
     /// Its name; unique in its flow [default: what it sends, such as `GET /items`].
     #[serde(default)]
     pub name: Option<Located<String>>,
+    /// Variables that are made before the request is sent: `id: "{{random.uuid}}"`. They are the
+    /// same in all attempts of it.
+    #[serde(default)]
+    pub set: Ordered<Located<String>>,
     /// An HTTP request: `GET /items`, or its parts.
     #[serde(default)]
     pub http: Option<Located<TextOr<HttpFile>>>,
@@ -77,6 +81,9 @@ pub struct StepFile {
     /// The flow goes on when it has failed.
     #[serde(default)]
     pub may_fail: bool,
+    /// It writes something: the key that it is read back by after the load (`ledger` at the top).
+    #[serde(default)]
+    pub ledger: Option<Located<TextOr<NoteFile>>>,
 }
 
 /// What to do when a step has failed.

@@ -5,6 +5,7 @@ mod check;
 mod fault;
 mod flow;
 mod http;
+mod ledger;
 mod postgres;
 mod redis;
 mod stage;
@@ -20,12 +21,13 @@ pub use check::{CheckFile, ExtractFile};
 pub use fault::{FaultFile, PhaseFile, PhaseKindFile};
 pub use flow::{FlowFile, RetryFile, StepFile};
 pub use http::{HttpFile, StreamFile, VersionFile};
+pub use ledger::{LedgerFile, NoteFile};
 pub use postgres::{PostgresDefaultsFile, PostgresFile};
 pub use redis::{RedisDefaultsFile, RedisFile, WordsFile};
 pub use stage::{ShapeFile, StageFile};
 pub use tcp::TcpFile;
 
-use super::read::{Amount, Located, Ordered, TextOr};
+use super::read::{Amount, Located, Ordered, Place, TextOr};
 
 /// A scenario: what is sent, when, which faults happen meanwhile, and what is asked of the result.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -65,6 +67,9 @@ pub struct ScenarioFile {
     /// Done once after the load, whatever happened.
     #[serde(default)]
     pub teardown: Vec<Located<StepFile>>,
+    /// How the writes that steps note are read back after the load.
+    #[serde(default)]
+    pub ledger: Option<Located<LedgerFile>>,
     /// What users do.
     pub flows: Ordered<Located<FlowFile>>,
     /// When they do it: one stage after the other.
@@ -102,6 +107,13 @@ pub struct DefaultsFile {
     pub version: Option<VersionFile>,
     /// Take any TLS certificate.
     pub insecure: bool,
+    /// Certificates in PEM of the authorities that TLS trusts, in place of the public ones;
+    /// relative to the scenario.
+    pub ca: Option<Located<String>>,
+    /// This client's certificate in PEM, for servers that ask for one; with `key`.
+    pub cert: Option<Located<String>>,
+    /// Its private key in PEM.
+    pub key: Option<Located<String>>,
     /// Unix socket that requests go through.
     pub socket: Option<String>,
 }
@@ -167,8 +179,16 @@ pub struct LimitsFile {
     pub workers: Option<Located<u32>>,
     /// Flows under way at once, in stages with a rate [default: 10000].
     pub in_flight: Option<Located<u32>>,
-    /// How long flows under way may take to end after the last stage [default: 30s].
-    pub drain: Option<Span>,
+    /// How long what is under way may take to end after the last stage; what is left then is
+    /// interrupted, which is no failure [default: 30s].
+    pub grace: Option<Span>,
     /// Longest body kept for checks and extraction [default: 4MiB].
     pub body: Option<Located<Amount>>,
+}
+
+impl ScenarioFile {
+    /// Where its flows are.
+    pub fn flows_place(&self) -> Place {
+        self.flows.0.first().map_or(self.name.place, |(name, _)| name.place)
+    }
 }

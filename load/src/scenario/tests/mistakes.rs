@@ -3,7 +3,7 @@
 use super::*;
 
 /// The error of `SMALL` with `old` replaced by `new`, without the picture.
-fn mistake(old: &str, new: &str) -> String {
+pub(super) fn mistake(old: &str, new: &str) -> String {
     assert!(SMALL.contains(old), "{old:?} is not in the scenario");
     let error = load_text(&SMALL.replacen(old, new, 1)).unwrap_err().to_string();
     error.lines().next().unwrap_or_default().to_owned()
@@ -316,7 +316,7 @@ fn faults_phases_probe_and_thresholds() {
         ),
         (
             "faults: [{ at: 1s, for: 1s, inject: latency --ms 0 }]",
-            "s.yaml:10:37: --ms must be between 0.01 and 60000, got 0 (in faults[0])",
+            "s.yaml:10:45: --ms must be between 0.01 and 60000, got 0 (in faults[0].inject)",
         ),
         (
             "faults: [{ at: 1s, for: 1s, kind: latencey }]",
@@ -324,7 +324,31 @@ fn faults_phases_probe_and_thresholds() {
         ),
         (
             "faults: [{ at: 1s, for: 1s, kind: latency, params: { mss: 5 } }]",
-            "s.yaml:10:52: params of latency: unknown field `mss`, expected one of ",
+            "s.yaml:10:54: params of latency: unknown field `mss`, expected one of ",
+        ),
+        (
+            "faults: [{ at: 1s, for: 1s, inject: latency --jitter 5 --ms x }]",
+            "s.yaml:10:56: invalid value 'x' for '--ms <MS>'",
+        ),
+        (
+            "faults: [{ at: 1s, for: 1s, inject: latency --ms 5 --prot 5 }]",
+            "s.yaml:10:52: unexpected argument '--prot' found",
+        ),
+        (
+            "faults:\n  - at: 1s\n    for: 1s\n    kind: latency\n    params:\n      jitter_ms: 5\n      ms: 0",
+            "s.yaml:16:7: `ms` must be between 0.01 and 60000, got 0 (in faults[0].params)",
+        ),
+        (
+            "faults:\n  - at: 1s\n    for: 1s\n    kind: latency\n    params:\n      jitter_ms: 5\n      'ms': soon",
+            "s.yaml:16:8: params of latency: invalid type",
+        ),
+        (
+            "faults: [{ at: 1s, for: 1s, kind: latency, params: { jitter_ms: 5 } }]",
+            "s.yaml:10:52: params of latency: missing field `ms`",
+        ),
+        (
+            "faults: [{ at: 1s, for: 1s, kind: loss, params: { percent: 5 }, target: { pid: [0], proto: tcp } }]",
+            "s.yaml:10:75: `pid` takes process ids above zero (in faults[0].target)",
         ),
         (
             "faults: [{ at: 1s, for: 1s, kind: loss, params: { percent: 5 }, target: { prot: 5 } }]",
