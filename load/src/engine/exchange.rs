@@ -41,6 +41,7 @@ impl Attempt<'_> {
     pub async fn run(&mut self) -> Result<(), Failure> {
         let done = match &self.prepared.action {
             Action::None => Ok(()),
+            Action::Grpc { endpoint, call } => self.grpc(*endpoint, call).await,
             Action::Http { endpoint, request, wire, idempotent } => match request.version {
                 HttpVersion::Http1 => {
                     self.http1(*endpoint, request, wire.as_deref(), *idempotent).await
@@ -184,9 +185,15 @@ impl Attempt<'_> {
         }
         let latency = Duration::from_nanos(self.sample.end.saturating_sub(sent));
         let answer = Answer { status, headers, body: sink.kept(), latency };
+        self.meets(&answer)
+    }
+
+    /// Compares an answer with the checks of the step, and takes out of it what is extracted.
+    pub(super) fn meets(&mut self, answer: &Answer<'_>) -> Result<(), Failure> {
+        let (prepared, user, due) = (self.prepared, &mut *self.user, self.sample.due);
         let mut failed = None;
         for (number, check) in prepared.step.checks.iter().enumerate() {
-            let result = check.test(&answer, &mut user.vars);
+            let result = check.test(answer, &mut user.vars);
             let failure = result.as_ref().err().map(String::as_str);
             user.worker.recorder.borrow_mut().checked(prepared.id, due, number, failure);
             if let Err(text) = result {
@@ -198,7 +205,7 @@ impl Attempt<'_> {
         }
         for extract in &prepared.step.extracts {
             extract
-                .apply(&answer, &mut user.vars)
+                .apply(answer, &mut user.vars)
                 .map_err(|text| Failure::new(ErrorKind::Extract, text))?;
         }
         Ok(())
@@ -256,7 +263,7 @@ impl Attempt<'_> {
     }
 
     /// A connection over HTTP/2 with room for one more request.
-    async fn http2_connection(
+    pub(super) async fn http2_connection(
         &mut self,
         endpoint: usize,
     ) -> Result<Rc<http2::Connection>, Failure> {

@@ -2,10 +2,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use super::reflection::Reflections;
 use crate::{
     measure::Shape,
     plan::{Body, Flow, HttpRequest, HttpVersion, Plan, Request, Scheme, Step, Target},
     protocol::{
+        grpc::Call,
         http1::write_request,
         net::{Endpoint, TargetError},
     },
@@ -29,6 +31,16 @@ pub enum PrepareError {
     /// A stage has no flow, or one without steps.
     #[error("stage `{0}` has no flow to run")]
     NoFlow(String),
+    /// A call over gRPC does not fit what the server says of itself.
+    #[error("{place}step `{step}`: {what}")]
+    Grpc {
+        /// The place in its scenario, with a colon and a space; empty if there is none.
+        place: String,
+        /// The step.
+        step: String,
+        /// What does not fit.
+        what: String,
+    },
     /// The engine does not speak what a step asks for.
     #[error("step `{step}`: {what}")]
     Unsupported {
@@ -86,6 +98,13 @@ pub enum Action {
         /// (RFC 9110 §9.2.2).
         idempotent: bool,
     },
+    /// Makes a call over gRPC.
+    Grpc {
+        /// Number of the endpoint.
+        endpoint: usize,
+        /// The call.
+        call: Arc<Call>,
+    },
     /// Nothing.
     None,
 }
@@ -94,16 +113,23 @@ pub enum Action {
 struct Endpoints {
     numbers: HashMap<(Target, Scheme, HttpVersion), usize>,
     list: Vec<Endpoint>,
+    /// What servers have said of themselves.
+    reflections: Reflections,
 }
 
 impl Endpoints {
-    fn number(&mut self, request: &HttpRequest) -> Result<usize, TargetError> {
-        let key = (request.target.clone(), request.scheme, request.version);
+    fn number(
+        &mut self,
+        target: &Target,
+        scheme: Scheme,
+        version: HttpVersion,
+    ) -> Result<usize, TargetError> {
+        let key = (target.clone(), scheme, version);
         if let Some(&number) = self.numbers.get(&key) {
             return Ok(number);
         }
-        let http2 = request.version == HttpVersion::Http2;
-        self.list.push(Endpoint::resolve(&request.target, request.scheme, http2)?);
+        let http2 = version == HttpVersion::Http2;
+        self.list.push(Endpoint::resolve(target, scheme, http2)?);
         let number = self.list.len() - 1;
         self.numbers.insert(key, number);
         Ok(number)
@@ -111,7 +137,8 @@ impl Endpoints {
 }
 
 impl Prepared {
-    /// Makes `plan` ready. Looks names up, and does nothing else to the outside.
+    /// Makes `plan` ready. Looks names up, asks servers for the methods that no .proto file
+    /// describes, and does nothing else to the outside.
     ///
     /// # Errors
     /// What cannot be run.
@@ -157,7 +184,7 @@ fn prepare(
     let action = match &step.request {
         Request::None => Action::None,
         Request::Http(request) => Action::Http {
-            endpoint: endpoints.number(request)?,
+            endpoint: endpoints.number(&request.target, request.scheme, request.version)?,
             wire: written_out(request)
                 .map_err(|source| PrepareError::Template { step: step.name.clone(), source })?,
             idempotent: matches!(
@@ -166,6 +193,21 @@ fn prepare(
             ),
             request: request.clone(),
         },
+        Request::Grpc(request) => {
+            let (target, scheme) = (&request.target, request.scheme);
+            let endpoint = endpoints.number(target, scheme, HttpVersion::Http2)?;
+            let way = &endpoints.list[endpoint];
+            let call = endpoints.reflections.call(endpoint, way, request, step.timeout);
+            let call = call.map_err(|what| PrepareError::Grpc {
+                place: match request.place.as_str() {
+                    "" => String::new(),
+                    place => format!("{place}: "),
+                },
+                step: step.name.clone(),
+                what,
+            })?;
+            Action::Grpc { endpoint, call: Arc::new(call) }
+        }
         Request::Tcp(_) => return Err(unsupported("plain TCP is not spoken yet")),
     };
     let needs_body = step.checks.iter().any(crate::check::Check::needs_body)

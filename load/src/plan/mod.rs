@@ -4,12 +4,14 @@
 
 mod arrival;
 mod flow;
+mod grpc;
 mod request;
 
 use std::time::Duration;
 
 pub use arrival::{Arrival, Stage};
 pub use flow::{Flow, Retry, Step, Think};
+pub use grpc::{GrpcRequest, GrpcSchema};
 pub use request::{
     Body, HttpRequest, HttpVersion, Request, Scheme, StatusRange, Streaming, Target, TcpRequest,
     Transport,
@@ -55,7 +57,8 @@ pub struct Limits {
     pub in_flight: usize,
     /// How long flows under way may take to end after the last stage.
     pub drain: Duration,
-    /// Longest body that is kept for checks and extraction, in bytes.
+    /// Longest body that is kept for checks and extraction, and longest message of gRPC that is
+    /// taken, in bytes.
     pub body: usize,
 }
 

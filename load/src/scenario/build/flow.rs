@@ -106,8 +106,11 @@ impl Builder<'_> {
         let (request, default_name) = self.request(located)?;
         let written = file.name.as_ref().map(dotless).transpose().map_err(|e| e.within("name"))?;
         let mut step = Step::new(written.unwrap_or(default_name), request);
-        step.timeout =
-            file.timeout.or(self.file.http.timeout).map_or(step.timeout, |timeout| timeout.get());
+        let common = match file.grpc {
+            Some(_) => self.file.grpc.timeout,
+            None => self.file.http.timeout,
+        };
+        step.timeout = file.timeout.or(common).map_or(step.timeout, |timeout| timeout.get());
         step.retry = retry(file)?;
         step.may_fail = file.may_fail;
         if let Some(repeat) = &file.repeat {
@@ -123,15 +126,17 @@ impl Builder<'_> {
             step.think = Some(think(text).map_err(|e| e.within("pause"))?);
         }
         step.extracts = self.extracts(&file.extract)?;
-        step.checks = self.checks(&file.checks)?;
+        let statuses = if file.grpc.is_some() { super::grpc::statuses } else { statuses };
+        step.checks = self.checks(&file.checks, statuses)?;
         Ok(step)
     }
 
     /// What a step sends, and a name for it.
     fn request(&mut self, located: &Located<StepFile>) -> Result<(Request, String), Problem> {
         let file = &located.value;
-        let given = [file.http.is_some(), file.tcp.is_some(), file.pause.is_some()];
-        let kinds = "`http`, `tcp` or `pause`";
+        let given =
+            [file.http.is_some(), file.grpc.is_some(), file.tcp.is_some(), file.pause.is_some()];
+        let kinds = "`http`, `grpc`, `tcp` or `pause`";
         match given.iter().filter(|given| **given).count() {
             1 => {}
             0 => {
@@ -149,10 +154,15 @@ impl Builder<'_> {
             let built = self.http(http, expect).map_err(|e| e.within("http"));
             return built.map(|(request, name)| (Request::Http(Box::new(request)), name));
         }
+        if let Some(grpc) = &file.grpc {
+            let expect = file.expect.as_ref().map(super::grpc::statuses).transpose();
+            let expect = expect.map_err(|e| e.within("expect"))?;
+            let built = self.grpc(grpc, expect).map_err(|e| e.within("grpc"));
+            return built.map(|(request, name)| (Request::Grpc(Box::new(request)), name));
+        }
         if let Some(expect) = &file.expect {
-            return Err(
-                Problem::at(expect.place, "only answers over HTTP have a status").within("expect")
-            );
+            return Err(Problem::at(expect.place, "only answers over HTTP and gRPC have a status")
+                .within("expect"));
         }
         if let Some(tcp) = &file.tcp {
             let built = self.tcp(tcp).map_err(|e| e.within("tcp"))?;

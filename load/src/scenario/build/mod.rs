@@ -5,6 +5,7 @@ mod body;
 mod data;
 mod fault;
 mod flow;
+mod grpc;
 mod http;
 mod phase;
 mod stage;
@@ -43,6 +44,8 @@ pub(super) struct Builder<'a> {
     /// Variables that are known where the builder stands.
     known: BTreeSet<String>,
     targets: BTreeSet<String>,
+    /// .proto files that were compiled.
+    protos: grpc::Protos,
 }
 
 /// Builds everything.
@@ -61,6 +64,7 @@ pub(super) fn build(
         scope: Scope::default(),
         known: BTreeSet::new(),
         targets: BTreeSet::new(),
+        protos: grpc::Protos::default(),
     };
     let name = name(&file.name).map_err(|e| e.within("name"))?;
     builder.data()?;

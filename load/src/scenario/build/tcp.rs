@@ -21,7 +21,7 @@ impl Builder<'_> {
     }
 }
 
-fn target(text: &str) -> Result<Target, String> {
+pub(super) fn target(text: &str) -> Result<Target, String> {
     let text = text.trim();
     if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
         let transport = Transport::Unix(PathBuf::from(path));

@@ -4,6 +4,7 @@
 mod check;
 mod fault;
 mod flow;
+mod grpc;
 mod http;
 mod stage;
 
@@ -16,6 +17,7 @@ use serde::Deserialize;
 pub use check::{CheckFile, ExtractFile};
 pub use fault::{FaultFile, PhaseFile, PhaseKindFile};
 pub use flow::{FlowFile, RetryFile, StepFile, TcpFile};
+pub use grpc::{GrpcDefaultsFile, GrpcFile};
 pub use http::{HttpFile, StreamFile, VersionFile};
 pub use stage::{ShapeFile, StageFile};
 
@@ -44,6 +46,9 @@ pub struct ScenarioFile {
     /// What all HTTP requests have in common.
     #[serde(default)]
     pub http: DefaultsFile,
+    /// What all calls over gRPC have in common.
+    #[serde(default)]
+    pub grpc: GrpcDefaultsFile,
     /// Data sets: `{{NAME.COLUMN}}` in flows.
     #[serde(default)]
     pub data: Ordered<Located<TextOr<DataFile>>>,
@@ -157,6 +162,7 @@ pub struct LimitsFile {
     pub in_flight: Option<Located<u32>>,
     /// How long flows under way may take to end after the last stage [default: 30s].
     pub drain: Option<Span>,
-    /// Longest body kept for checks and extraction [default: 4MiB].
+    /// Longest body kept for checks and extraction, and longest message of gRPC that is taken
+    /// [default: 4MiB].
     pub body: Option<Located<Amount>>,
 }

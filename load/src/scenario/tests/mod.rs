@@ -1,5 +1,6 @@
 mod accepted;
 mod examples;
+mod grpc;
 mod mistakes;
 mod robust;
 
