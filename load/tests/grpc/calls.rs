@@ -198,11 +198,25 @@ fn a_template_that_makes_no_message_is_this_sides_failure() {
 #[test]
 fn sockets_of_the_file_system() {
     let dir = tempfile::tempdir().unwrap();
-    let shop = Shop::with(Reflects::None, Some(&dir.path().join("shop.sock")));
+    let shop = Shop::with(Reflects::None, Some(&dir.path().join("shop.sock")), false);
     let steps = "- grpc: { method: shop.v1.Cart/Add, message: { item: apple } }";
     let (summary, failures) = run(&known(&shop, steps, RATE));
     assert_eq!((summary.total.ok, summary.total.failed), (30, 0), "{failures:?}");
     assert_eq!(shop.log.lock().unwrap().adds.len(), 30);
+}
+
+#[test]
+fn tls_with_a_certificate_that_is_taken_and_one_that_is_not() {
+    let shop = Shop::with(Reflects::V1, None, true);
+    let steps = "- grpc: { method: shop.v1.Cart/Add, message: { item: apple } }";
+    let text = scenario(&shop.address, "reflection: true, insecure: true", steps, RATE);
+    let (summary, failures) = run(&text);
+    assert_eq!((summary.total.ok, summary.total.failed), (30, 0), "{failures:?}");
+    assert_eq!(shop.log.lock().unwrap().adds.len(), 30);
+    let text = scenario(&shop.address, "proto: cart.proto, tls: true", steps, RATE);
+    let (summary, failures) = run(&text);
+    assert_eq!(errors(&summary, ErrorKind::Tls), 30, "{failures:?}");
+    assert_eq!(shop.log.lock().unwrap().adds.len(), 30, "none of these came through");
 }
 
 #[test]

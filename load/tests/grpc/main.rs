@@ -8,6 +8,7 @@ mod calls;
 mod raw;
 mod reflection;
 mod shop;
+mod tls;
 
 use std::path::{Path, PathBuf};
 

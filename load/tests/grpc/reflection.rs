@@ -23,7 +23,7 @@ fn refused(shop: &Shop, step: &str) -> String {
 #[test]
 fn both_versions_are_understood() {
     for version in [Reflects::V1, Reflects::V1Alpha] {
-        let shop = Shop::with(version, None);
+        let shop = Shop::with(version, None, false);
         let steps = "\
 - grpc: { method: shop.v1.Cart/Add, message: { item: apple, n: \"{{counter.n}}\" } }
 - grpc: { method: shop.v1.Cart/Watch, message: { changes: 1 } }
@@ -43,7 +43,7 @@ fn both_versions_are_understood() {
 
 #[test]
 fn what_the_server_does_not_have_ends_the_run_before_it_begins() {
-    let shop = Shop::with(Reflects::V1, None);
+    let shop = Shop::with(Reflects::V1, None, false);
     for (step, expected) in [
         (
             "- grpc: shop.v1.Crat/Add",

@@ -20,7 +20,7 @@ use tonic::{
     },
     metadata::MetadataMap,
     server::{Grpc, NamedService, ServerStreamingService, UnaryService},
-    transport::{Server, server::TcpIncoming},
+    transport::{Identity, Server, ServerTlsConfig, server::TcpIncoming},
 };
 use tonic_prost::ProstCodec;
 
@@ -89,11 +89,11 @@ pub struct Shop {
 
 impl Shop {
     pub fn start() -> Self {
-        Self::with(Reflects::None, None)
+        Self::with(Reflects::None, None, false)
     }
 
-    /// On a Unix socket, or else on a port.
-    pub fn with(reflects: Reflects, socket: Option<&Path>) -> Self {
+    /// On a Unix socket, or else on a port; through TLS or not.
+    pub fn with(reflects: Reflects, socket: Option<&Path>, tls: bool) -> Self {
         let log = Log::default();
         let (stop, mut stopped) = oneshot::channel();
         let (tell, told) = std::sync::mpsc::channel();
@@ -102,7 +102,13 @@ impl Shop {
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(async move {
-                let mut server = Server::builder().add_service(cart);
+                let mut builder = Server::builder();
+                if tls {
+                    let identity = Identity::from_pem(crate::tls::CERTIFICATE, crate::tls::KEY);
+                    let config = ServerTlsConfig::new().identity(identity);
+                    builder = builder.tls_config(config).unwrap();
+                }
+                let mut server = builder.add_service(cart);
                 server = match reflects {
                     Reflects::None => server,
                     Reflects::V1 => server.add_service(reflection().build_v1().unwrap()),
