@@ -5,7 +5,7 @@ use std::{
     io,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
@@ -119,7 +119,12 @@ impl Connection {
     /// Whether it carries no further request.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.state.closed.get()
+        if self.state.closed.get() {
+            return true;
+        }
+        // After GOAWAY what is under way still comes to its end: only h2 knows of it by then.
+        let mut unwoken = Context::from_waker(Waker::noop());
+        matches!(self.send.clone().poll_ready(&mut unwoken), Poll::Ready(Err(_)))
     }
 
     /// Whether it can carry one more request beside at most `most` others.

@@ -108,3 +108,8 @@ fn what_breaks_is_a_reset() {
     meet(Conduct::Close, "Add", reset, "", "");
     meet(Conduct::GoAway, "Add", reset, "", "");
 }
+
+#[test]
+fn a_connection_that_the_server_retires_costs_no_call() {
+    meet(Conduct::Retire, "Add", None, "OK", "");
+}

@@ -6,6 +6,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -29,6 +30,9 @@ pub enum Conduct {
     Close,
     /// GOAWAY instead of an answer.
     GoAway,
+    /// Right answers, after 30 ms; a connection takes no further calls after five
+    /// (GOAWAY(NO_ERROR), as servers do that bound the age of connections).
+    Retire,
 }
 
 /// What comes after the body.
@@ -90,7 +94,7 @@ impl Drop for Raw {
 async fn serve(stream: TcpStream, conduct: Conduct, calls: Arc<AtomicU64>) -> Option<()> {
     let mut connection = h2::server::handshake(stream).await.ok()?;
     let close = Arc::new(Notify::new());
-    loop {
+    for call in 1.. {
         let accepted = tokio::select! {
             accepted = connection.accept() => accepted?,
             () = close.notified() => return None,
@@ -101,6 +105,9 @@ async fn serve(stream: TcpStream, conduct: Conduct, calls: Arc<AtomicU64>) -> Op
             connection.abrupt_shutdown(Reason::INTERNAL_ERROR);
             continue;
         }
+        if matches!(conduct, Conduct::Retire) && call == 5 {
+            connection.graceful_shutdown();
+        }
         let close = Arc::clone(&close);
         tokio::spawn(async move {
             let stream = answer(request, respond, conduct).await;
@@ -110,6 +117,7 @@ async fn serve(stream: TcpStream, conduct: Conduct, calls: Arc<AtomicU64>) -> Op
             stream
         });
     }
+    None
 }
 
 async fn answer(
@@ -157,5 +165,14 @@ async fn answer(
             Some(stream)
         }
         Conduct::GoAway => None,
+        Conduct::Retire => {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            let mut stream = respond.send_response(head(200, "application/grpc"), false).ok()?;
+            stream.send_data(Bytes::from_static(b"\0\0\0\0\0"), false).ok()?;
+            let mut map = HeaderMap::new();
+            map.insert("grpc-status", HeaderValue::from_static("0"));
+            stream.send_trailers(map).ok()?;
+            Some(stream)
+        }
     }
 }

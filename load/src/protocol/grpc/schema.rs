@@ -116,4 +116,15 @@ mod tests {
         let wrong = compile(&files, &[]).unwrap_err();
         assert!(wrong.starts_with("cart.proto:2:9: "), "{wrong}");
     }
+
+    #[test]
+    fn half_a_file_is_refused_in_one_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("item.proto");
+        for at in 0..ITEM.len() {
+            fs::write(&path, &ITEM[..at]).unwrap();
+            let Err(wrong) = compile(std::slice::from_ref(&path), &[]) else { continue };
+            assert!(!wrong.is_empty() && !wrong.contains('\n'), "{wrong}");
+        }
+    }
 }

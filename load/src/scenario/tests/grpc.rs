@@ -191,3 +191,23 @@ fn mistakes_are_told_with_their_place() {
     assert!(wrong.starts_with("s.yaml:7:33: "), "{wrong}");
     assert!(wrong.ends_with("(in flows.shop.steps[0].grpc.message.n)"), "{wrong}");
 }
+
+#[test]
+fn whatever_a_call_holds_is_taken_or_refused_with_a_place() {
+    let has_a_place = |text: &str| {
+        let Err(error) = load_call(text) else { return };
+        let LoadError::Invalid(invalid) = error else { panic!("{error}") };
+        let lines = text.lines().count() as u32 + 1;
+        assert!((1..=lines).contains(&invalid.place.line), "{:?} in {text:?}", invalid.place);
+        assert!(!invalid.message.is_empty() && !invalid.message.contains('\n'), "{invalid}");
+    };
+    for at in 0..CALL.len() {
+        has_a_place(&CALL[..at]);
+    }
+    for word in CALL.split_whitespace() {
+        for odd in ["{", "[]", "[[1]]", "{a: {b: 1}}", "-1", "null", "true", "{{", "\"\"", "/", "ü"]
+        {
+            has_a_place(&CALL.replacen(word, odd, 1));
+        }
+    }
+}
