@@ -7,7 +7,7 @@ use regex::bytes::Regex;
 use crate::{
     extract::Source,
     plan::StatusRange,
-    protocol::Answer,
+    protocol::{Answer, grpc::status},
     template::{Template, Vars},
 };
 
@@ -68,7 +68,7 @@ impl Check {
     pub fn test(&self, answer: &Answer<'_>, vars: &mut Vars) -> Result<(), String> {
         match &self.rule {
             Rule::Status(ranges) if ranges.iter().any(|r| r.contains(&answer.status)) => Ok(()),
-            Rule::Status(_) => Err(format!("status {}", answer.status)),
+            Rule::Status(_) => Err(format!("status {}", status::text(answer.status))),
             Rule::LatencyBelow(limit) if answer.latency < *limit => Ok(()),
             Rule::LatencyBelow(_) => {
                 Err(format!("took {:.1} ms", answer.latency.as_secs_f64() * 1000.0))

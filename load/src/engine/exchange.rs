@@ -44,6 +44,7 @@ impl Attempt<'_> {
     pub async fn run(&mut self) -> Result<(), Failure> {
         let done = match &self.prepared.action {
             Action::None => Ok(()),
+            Action::Grpc { endpoint, call } => self.grpc(*endpoint, call).await,
             Action::Http { endpoint, request, wire, idempotent } => match request.version {
                 HttpVersion::Http1 => {
                     self.http1(*endpoint, request, wire.as_deref(), *idempotent).await
@@ -266,7 +267,7 @@ impl Attempt<'_> {
     }
 
     /// A connection over HTTP/2 with room for one more request.
-    async fn http2_connection(
+    pub(super) async fn http2_connection(
         &mut self,
         endpoint: usize,
     ) -> Result<Rc<http2::Connection>, Failure> {

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use super::reflection::Reflections;
 use crate::{
     measure::Shape,
     plan::{
@@ -9,6 +10,7 @@ use crate::{
         RedisServer, Request, Scheme, Security, Step, Target, TcpRequest, TlsFiles,
     },
     protocol::{
+        grpc::Call,
         http1::write_request,
         net::{Endpoint, TargetError},
     },
@@ -32,6 +34,16 @@ pub enum PrepareError {
     /// A stage has no flow, or one without steps.
     #[error("stage `{0}` has no flow to run")]
     NoFlow(String),
+    /// A call over gRPC does not fit what the server says of itself.
+    #[error("{place}step `{step}`: {what}")]
+    Grpc {
+        /// The place in its scenario, with a colon and a space; empty if there is none.
+        place: String,
+        /// The step.
+        step: String,
+        /// What does not fit.
+        what: String,
+    },
 }
 
 /// A plan that is ready to run; shared by all workers.
@@ -104,6 +116,13 @@ pub enum Action {
         /// As it was given.
         request: Box<PostgresRequest>,
     },
+    /// Makes a call over gRPC.
+    Grpc {
+        /// Number of the endpoint.
+        endpoint: usize,
+        /// The call.
+        call: Arc<Call>,
+    },
     /// Nothing.
     None,
 }
@@ -125,7 +144,9 @@ impl Key {
             }
             Self::Tcp(target, security) => Endpoint::resolve_plain(target, *security, files),
             Self::Redis(server) => Endpoint::resolve_plain(&server.target, server.security, files),
-            Self::Postgres(server) => Endpoint::resolve_plain(&server.target, server.security, files),
+            Self::Postgres(server) => {
+                Endpoint::resolve_plain(&server.target, server.security, files)
+            }
         }
     }
 }
@@ -135,6 +156,8 @@ struct Endpoints {
     numbers: HashMap<Key, usize>,
     list: Vec<Endpoint>,
     tls: TlsFiles,
+    /// What servers have said of themselves.
+    reflections: Reflections,
 }
 
 impl Endpoints {
@@ -150,7 +173,8 @@ impl Endpoints {
 }
 
 impl Prepared {
-    /// Makes `plan` ready. Looks names up, and does nothing else to the outside.
+    /// Makes `plan` ready. Looks names up, asks servers for the methods that no .proto file
+    /// describes, and does nothing else to the outside.
     ///
     /// # Errors
     /// What cannot be run.
@@ -222,6 +246,21 @@ fn prepare(
             endpoint: endpoints.number(Key::Postgres(request.server.clone()))?,
             request: request.clone(),
         },
+        Request::Grpc(request) => {
+            let key = Key::Http(request.target.clone(), request.scheme, HttpVersion::Http2);
+            let endpoint = endpoints.number(key)?;
+            let way = &endpoints.list[endpoint];
+            let call = endpoints.reflections.call(endpoint, way, request, step.timeout);
+            let call = call.map_err(|what| PrepareError::Grpc {
+                place: match request.place.as_str() {
+                    "" => String::new(),
+                    place => format!("{place}: "),
+                },
+                step: step.name.clone(),
+                what,
+            })?;
+            Action::Grpc { endpoint, call: Arc::new(call) }
+        }
     };
     let needs_body = step.checks.iter().any(crate::check::Check::needs_body)
         || step.extracts.iter().any(crate::extract::Extract::needs_body);

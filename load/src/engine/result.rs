@@ -66,6 +66,7 @@ pub fn targets(plan: &crate::plan::Plan) -> Vec<String> {
     for step in plan.flows.iter().flat_map(|flow| &flow.steps) {
         let target = match &step.request {
             Request::Http(request) => &request.target,
+            Request::Grpc(request) => &request.target,
             Request::Tcp(request) => &request.target,
             Request::Redis(request) => &request.server.target,
             Request::Postgres(request) => &request.server.target,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{ErrorKind, PhaseData, PhaseMark, StepData, StreamData};
 use crate::{
     plan::Plan,
+    protocol::grpc::status,
     summary::{CheckResult, Connections, Flow, Latency, NANOS_PER_MS, Phase, Stats, Step, Stream},
 };
 
@@ -109,7 +110,11 @@ fn stats(data: &StepData, seconds: f64) -> Stats {
         error_ratio: None,
         errors: by_kind(false),
         local_errors: by_kind(true),
-        statuses: data.statuses.iter().map(|(status, &n)| (status.to_string(), n)).collect(),
+        statuses: data
+            .statuses
+            .iter()
+            .map(|(&status, &n)| (status::text(status).into_owned(), n))
+            .collect(),
         sent_bytes: data.sent_bytes,
         received_bytes: data.received_bytes,
         connections: Connections { opened: data.opened, failed: data.refused, reused: data.reused },

@@ -4,6 +4,7 @@
 
 mod arrival;
 mod flow;
+mod grpc;
 mod ledger;
 mod plain;
 mod request;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 pub use arrival::{Arrival, Stage};
 pub use flow::{Flow, Retry, Step, Think};
+pub use grpc::{GrpcRequest, GrpcSchema};
 pub use ledger::{LedgerPlan, ReadBack, WriteNote};
 pub use plain::{
     AnswerEnd, Param, PostgresRequest, PostgresServer, Query, RedisRequest, RedisServer, Security,
@@ -67,7 +69,8 @@ pub struct Limits {
     /// How long what is under way may take to end after the last stage; what is left then is
     /// interrupted.
     pub grace: Duration,
-    /// Longest body that is kept for checks and extraction, in bytes.
+    /// Longest body that is kept for checks and extraction, and longest message of gRPC that is
+    /// taken, in bytes.
     pub body: usize,
 }
 

@@ -2,7 +2,7 @@
 
 use std::{ops::RangeInclusive, path::PathBuf};
 
-use super::{PostgresRequest, RedisRequest, TcpRequest};
+use super::{GrpcRequest, PostgresRequest, RedisRequest, TcpRequest};
 use crate::template::Template;
 
 /// A request of one of the protocols.
@@ -10,6 +10,8 @@ use crate::template::Template;
 pub enum Request {
     /// HTTP/1.1 or HTTP/2.
     Http(Box<HttpRequest>),
+    /// A call over gRPC.
+    Grpc(Box<GrpcRequest>),
     /// Bytes over TCP or a Unix socket.
     Tcp(Box<TcpRequest>),
     /// Commands for Redis.

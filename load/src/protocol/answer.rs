@@ -5,7 +5,8 @@ use std::time::Duration;
 /// An answer, whatever the protocol.
 #[derive(Debug, Clone, Copy)]
 pub struct Answer<'a> {
-    /// The HTTP status; the code of gRPC; 0 where a protocol has none.
+    /// The HTTP status; that of gRPC as [`super::grpc::status`] counts it; 0 where a protocol has
+    /// none.
     pub status: u16,
     /// Names (as received) and values of its headers.
     pub headers: &'a [(&'a str, &'a [u8])],

@@ -5,11 +5,11 @@ use std::{
     io,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
-use h2::client::SendRequest;
+use h2::{RecvStream, client::SendRequest};
 use http::{HeaderMap, Method, Request, Uri, Version};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -59,6 +59,7 @@ struct Counted {
 }
 
 /// A request under way.
+#[derive(Debug)]
 struct Active<'a>(&'a Cell<u32>);
 
 impl<'a> Active<'a> {
@@ -99,6 +100,8 @@ impl Connection {
             .initial_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
             .enable_push(false)
+            // What comes for requests that were given up is not the server's fault.
+            .max_local_error_reset_streams(None)
             .handshake::<_, Bytes>(counted)
             .await
             .map_err(|e| failure(&e))?;
@@ -116,7 +119,12 @@ impl Connection {
     /// Whether it carries no further request.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.state.closed.get()
+        if self.state.closed.get() {
+            return true;
+        }
+        // After GOAWAY what is under way still comes to its end: only h2 knows of it by then.
+        let mut unwoken = Context::from_waker(Waker::noop());
+        matches!(self.send.clone().poll_ready(&mut unwoken), Poll::Ready(Err(_)))
     }
 
     /// Whether it can carry one more request beside at most `most` others.
@@ -146,31 +154,78 @@ impl Connection {
         now: impl Fn() -> u64,
         arrived: impl Fn(&mut S, u64),
     ) -> Result<Reply, Failure> {
-        let _active = Active::new(&self.state.active);
-        let broken = |e: h2::Error| {
-            if e.is_io() || e.is_go_away() {
-                self.state.closed.set(true);
-            }
-            failure(&e)
-        };
+        let mut incoming = self.start(request, body).await?;
+        let first_byte = now();
+        let mut end = first_byte;
+        while let Some(data) = incoming.data().await? {
+            end = now();
+            arrived(sink, end);
+            sink.body(&data);
+        }
+        incoming.trailers().await?;
+        let Incoming { status, headers, .. } = incoming;
+        Ok(Reply { status, headers, first_byte, end })
+    }
+
+    /// Sends a request and waits for the head of the answer.
+    ///
+    /// # Errors
+    /// The connection or the stream broke.
+    pub async fn start(&self, request: Request<()>, body: Bytes) -> Result<Incoming<'_>, Failure> {
+        let active = Active::new(&self.state.active);
+        let broken = |e: h2::Error| self.state.broken(&e);
         let mut send = self.send.clone().ready().await.map_err(broken)?;
         let (answer, mut stream) = send.send_request(request, body.is_empty()).map_err(broken)?;
         if !body.is_empty() {
             // h2 keeps what the window does not take yet.
             stream.send_data(body, true).map_err(broken)?;
         }
-        let (head, mut body) = answer.await.map_err(broken)?.into_parts();
-        let first_byte = now();
-        let mut end = first_byte;
-        while let Some(data) = body.data().await {
-            let data = data.map_err(broken)?;
-            end = now();
-            arrived(sink, end);
-            sink.body(&data);
-            body.flow_control().release_capacity(data.len()).map_err(broken)?;
+        let (head, body) = answer.await.map_err(broken)?.into_parts();
+        let (status, headers) = (head.status.as_u16(), head.headers);
+        Ok(Incoming { status, headers, body, state: &self.state, _active: active })
+    }
+}
+
+/// An answer whose head has arrived. What is dropped before its end is cancelled (RST_STREAM).
+#[derive(Debug)]
+pub struct Incoming<'a> {
+    /// 200, 404, …
+    pub status: u16,
+    /// Its headers.
+    pub headers: HeaderMap,
+    body: RecvStream,
+    state: &'a State,
+    _active: Active<'a>,
+}
+
+impl Incoming<'_> {
+    /// The next piece of the body; `None` after the last one.
+    ///
+    /// # Errors
+    /// The connection or the stream broke.
+    pub async fn data(&mut self) -> Result<Option<Bytes>, Failure> {
+        let Some(data) = self.body.data().await else { return Ok(None) };
+        let data = data.map_err(|e| self.state.broken(&e))?;
+        let released = self.body.flow_control().release_capacity(data.len());
+        released.map_err(|e| self.state.broken(&e))?;
+        Ok(Some(data))
+    }
+
+    /// The headers after the body, if there are any.
+    ///
+    /// # Errors
+    /// The connection or the stream broke.
+    pub async fn trailers(&mut self) -> Result<Option<HeaderMap>, Failure> {
+        self.body.trailers().await.map_err(|e| self.state.broken(&e))
+    }
+}
+
+impl State {
+    fn broken(&self, error: &h2::Error) -> Failure {
+        if error.is_io() || error.is_go_away() {
+            self.closed.set(true);
         }
-        body.trailers().await.map_err(broken)?;
-        Ok(Reply { status: head.status.as_u16(), headers: head.headers, first_byte, end })
+        failure(error)
     }
 }
 

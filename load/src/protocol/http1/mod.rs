@@ -10,4 +10,4 @@ mod wire;
 pub use client::{Broken, Connection, Times};
 pub use head::with_headers;
 pub use parse::{Parser, Progress, Sink};
-pub use wire::{authority, write_request};
+pub use wire::{authority, authority_of, write_request};

@@ -1,7 +1,7 @@
 //! A request as bytes.
 
 use crate::{
-    plan::{Body, HttpRequest, Scheme, Transport},
+    plan::{Body, HttpRequest, Scheme, Target, Transport},
     template::{TemplateError, Vars},
 };
 
@@ -57,8 +57,13 @@ pub fn write_request(
 
 /// What goes into `Host`: the port is left out where it is the scheme's own.
 pub fn authority(request: &HttpRequest) -> String {
-    let target = &request.target;
-    let usual = match request.scheme {
+    authority_of(&request.target, request.scheme)
+}
+
+/// The same of a target.
+#[must_use]
+pub fn authority_of(target: &Target, scheme: Scheme) -> String {
+    let usual = match scheme {
         Scheme::Http => 80,
         Scheme::Https | Scheme::HttpsInsecure => 443,
     };

@@ -175,7 +175,8 @@ fn errors(summary: &Summary) -> Table {
     };
     let target = total.errors.iter().filter(|(kind, _)| *kind != "local");
     let local = total.local_errors.iter();
-    let statuses = total.statuses.iter().filter(|(status, _)| !status.starts_with('2'));
+    let is_good = |status: &str| status.starts_with('2') || status == "OK";
+    let statuses = total.statuses.iter().filter(|(status, _)| !is_good(status));
     let rows = target.map(|e| row(Tone::Bad, "target", e));
     let rows = rows.chain(local.map(|e| row(Tone::Warn, "this machine", e)));
     let rows = rows.chain(statuses.map(|e| row(Tone::Plain, "status", e)));

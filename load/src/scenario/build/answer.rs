@@ -2,16 +2,20 @@
 
 use regex::bytes::Regex;
 
-use super::{Builder, RESERVED, http::statuses};
+use super::{Builder, RESERVED};
 use crate::{
     check::{Check, Predicate, Rule},
     extract::{Extract, Source, regex_error},
+    plan::StatusRange,
     scenario::{
         file::{CheckFile, ExtractFile},
-        read::{Amount, Located, Ordered, Place, Problem, TextOr},
+        read::{Amount, Located, OneOrMany, Ordered, Place, Problem, TextOr},
     },
     template::{Name, Template},
 };
+
+/// How statuses are written in the protocol of a step.
+type Statuses = fn(&Located<OneOrMany>) -> Result<Vec<StatusRange>, Problem>;
 
 impl Builder<'_> {
     pub(super) fn extracts(
@@ -53,16 +57,24 @@ impl Builder<'_> {
         Ok(sets)
     }
 
-    pub(super) fn checks(&mut self, files: &[Located<CheckFile>]) -> Result<Vec<Check>, Problem> {
+    pub(super) fn checks(
+        &mut self,
+        files: &[Located<CheckFile>],
+        statuses: Statuses,
+    ) -> Result<Vec<Check>, Problem> {
         let built = files.iter().enumerate().map(|(at, file)| {
-            self.check(file).map_err(|e| e.within(format!("[{at}]")).within("checks"))
+            self.check(file, statuses).map_err(|e| e.within(format!("[{at}]")).within("checks"))
         });
         built.collect()
     }
 
-    fn check(&mut self, located: &Located<CheckFile>) -> Result<Check, Problem> {
+    fn check(
+        &mut self,
+        located: &Located<CheckFile>,
+        statuses: Statuses,
+    ) -> Result<Check, Problem> {
         let file = &located.value;
-        let (rule, words) = self.rule(located)?;
+        let (rule, words) = self.rule(located, statuses)?;
         let name = match &file.name {
             Some(name) => name.clone(),
             None => super::flow::shortened(&words),
@@ -70,7 +82,11 @@ impl Builder<'_> {
         Ok(Check { name, rule })
     }
 
-    fn rule(&mut self, located: &Located<CheckFile>) -> Result<(Rule, String), Problem> {
+    fn rule(
+        &mut self,
+        located: &Located<CheckFile>,
+        statuses: Statuses,
+    ) -> Result<(Rule, String), Problem> {
         let file = &located.value;
         let mut rules: Vec<(Rule, String)> = Vec::new();
         if let Some(status) = &file.status {

@@ -101,7 +101,7 @@ fn around_holes(text: &str, out: &mut String, constant: impl Fn(&str, &mut Strin
 
 /// JSON with the templates in its texts left as they are. A text that is nothing but
 /// `{{… | raw}}` stands without quotes: a number, or JSON that was captured.
-fn json_text(value: &Value) -> String {
+pub(super) fn json_text(value: &Value) -> String {
     let mut out = String::new();
     write_json(value, &mut out);
     out

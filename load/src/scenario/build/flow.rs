@@ -117,6 +117,7 @@ impl Builder<'_> {
         let defaults = self.file;
         let common = match &step.request {
             Request::Http(_) | Request::Tcp(_) | Request::None => defaults.http.timeout,
+            Request::Grpc(_) => defaults.grpc.timeout,
             Request::Redis(_) => defaults.redis.timeout,
             Request::Postgres(_) => defaults.postgres.timeout,
         };
@@ -137,7 +138,8 @@ impl Builder<'_> {
         }
         step.sets = sets;
         step.extracts = self.extracts(&file.extract)?;
-        step.checks = self.checks(&file.checks)?;
+        let statuses = if file.grpc.is_some() { super::grpc::statuses } else { statuses };
+        step.checks = self.checks(&file.checks, statuses)?;
         has_what_is_looked_at(file, &step.request)?;
         if let Some(note) = &file.ledger {
             let note = self.note(note, &step.extracts).map_err(|e| e.within("ledger"))?;
@@ -151,12 +153,13 @@ impl Builder<'_> {
         let file = &located.value;
         let given = [
             file.http.is_some(),
+            file.grpc.is_some(),
             file.tcp.is_some(),
             file.redis.is_some(),
             file.postgres.is_some(),
             file.pause.is_some(),
         ];
-        let kinds = "`http`, `tcp`, `redis`, `postgres` or `pause`";
+        let kinds = "`http`, `grpc`, `tcp`, `redis`, `postgres` or `pause`";
         match given.iter().filter(|given| **given).count() {
             1 => {}
             0 => {
@@ -174,10 +177,15 @@ impl Builder<'_> {
             let built = self.http(http, expect).map_err(|e| e.within("http"));
             return built.map(|(request, name)| (Request::Http(Box::new(request)), name));
         }
+        if let Some(grpc) = &file.grpc {
+            let expect = file.expect.as_ref().map(super::grpc::statuses).transpose();
+            let expect = expect.map_err(|e| e.within("expect"))?;
+            let built = self.grpc(grpc, expect).map_err(|e| e.within("grpc"));
+            return built.map(|(request, name)| (Request::Grpc(Box::new(request)), name));
+        }
         if let Some(expect) = &file.expect {
-            return Err(
-                Problem::at(expect.place, "only answers over HTTP have a status").within("expect")
-            );
+            return Err(Problem::at(expect.place, "only answers over HTTP and gRPC have a status")
+                .within("expect"));
         }
         if let Some(tcp) = &file.tcp {
             let built = self.tcp(tcp).map_err(|e| e.within("tcp"))?;
@@ -212,7 +220,7 @@ impl Builder<'_> {
 /// Refuses to look for what answers of a protocol never have.
 fn has_what_is_looked_at(file: &StepFile, request: &Request) -> Result<(), Problem> {
     let (protocol, headers): (_, &[&str]) = match request {
-        Request::Http(_) | Request::None => return Ok(()),
+        Request::Http(_) | Request::Grpc(_) | Request::None => return Ok(()),
         Request::Tcp(_) => ("a plain connection", &[]),
         Request::Redis(_) => ("Redis", &["type"]),
         Request::Postgres(_) => ("PostgreSQL", &["rows", "command"]),

@@ -5,6 +5,7 @@ mod body;
 mod data;
 mod fault;
 mod flow;
+mod grpc;
 mod http;
 mod ledger;
 mod phase;
@@ -48,6 +49,8 @@ pub(super) struct Builder<'a> {
     /// Variables that are known where the builder stands.
     known: BTreeSet<String>,
     targets: BTreeSet<String>,
+    /// .proto files that were compiled.
+    protos: grpc::Protos,
 }
 
 /// Builds everything.
@@ -66,6 +69,7 @@ pub(super) fn build(
         scope: Scope::default(),
         known: BTreeSet::new(),
         targets: BTreeSet::new(),
+        protos: grpc::Protos::default(),
     };
     let name = name(&file.name).map_err(|e| e.within("name"))?;
     builder.data()?;

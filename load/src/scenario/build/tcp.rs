@@ -96,7 +96,7 @@ pub(super) fn security(tls: bool, insecure: bool) -> Security {
     }
 }
 
-fn parse(text: &str) -> Result<Target, String> {
+pub(super) fn parse(text: &str) -> Result<Target, String> {
     let text = text.trim();
     if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
         let transport = Transport::Unix(PathBuf::from(path));

@@ -26,8 +26,7 @@ impl Builder<'_> {
         let ca = TlsFiles { identity: None, ..files.clone() };
         for (written, tried) in [(&http.ca, &ca), (&http.cert, &files)] {
             let Some(written) = written else { continue };
-            if let Err(TargetError::Tls { reason, .. }) = Tls::new("localhost", true, &[], tried)
-            {
+            if let Err(TargetError::Tls { reason, .. }) = Tls::new("localhost", true, &[], tried) {
                 return Err(Problem::at(written.place, reason).within("http"));
             }
         }

@@ -4,7 +4,9 @@ use faultd_api::Span;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{CheckFile, ExtractFile, HttpFile, NoteFile, PostgresFile, RedisFile, TcpFile};
+use super::{
+    CheckFile, ExtractFile, GrpcFile, HttpFile, NoteFile, PostgresFile, RedisFile, TcpFile,
+};
 use crate::scenario::read::{Located, OneOrMany, Ordered, TextOr};
 
 /// Steps, one after the other; a step that fails ends the run of the flow.
@@ -31,7 +33,8 @@ fn yes() -> bool {
     true
 }
 
-/// One request (`http`, `tcp`, `redis`, `postgres`) or a pause, and what is expected of the answer.
+/// One request (`http`, `grpc`, `tcp`, `redis`, `postgres`) or a pause, and what is expected of the
+/// answer.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StepFile {
@@ -45,6 +48,9 @@ pub struct StepFile {
     /// An HTTP request: `GET /items`, or its parts.
     #[serde(default)]
     pub http: Option<Located<TextOr<HttpFile>>>,
+    /// A call over gRPC: `shop.v1.Cart/Add`, or its parts.
+    #[serde(default)]
+    pub grpc: Option<Located<TextOr<GrpcFile>>>,
     /// Bytes over TCP.
     #[serde(default)]
     pub tcp: Option<Located<TcpFile>>,
@@ -60,7 +66,7 @@ pub struct StepFile {
     /// How long the answer may take.
     #[serde(default)]
     pub timeout: Option<Span>,
-    /// Statuses that are a success [default: 200-399].
+    /// Statuses that are a success [default: 200-399, of gRPC `OK`].
     #[serde(default)]
     pub expect: Option<Located<OneOrMany>>,
     /// Values taken out of the answer: `token: $.token`.

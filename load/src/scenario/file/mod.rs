@@ -4,6 +4,7 @@
 mod check;
 mod fault;
 mod flow;
+mod grpc;
 mod http;
 mod ledger;
 mod postgres;
@@ -20,6 +21,7 @@ use serde::Deserialize;
 pub use check::{CheckFile, ExtractFile};
 pub use fault::{FaultFile, PhaseFile, PhaseKindFile};
 pub use flow::{FlowFile, RetryFile, StepFile};
+pub use grpc::{GrpcDefaultsFile, GrpcFile};
 pub use http::{HttpFile, StreamFile, VersionFile};
 pub use ledger::{LedgerFile, NoteFile};
 pub use postgres::{PostgresDefaultsFile, PostgresFile};
@@ -52,6 +54,9 @@ pub struct ScenarioFile {
     /// What all HTTP requests have in common.
     #[serde(default)]
     pub http: DefaultsFile,
+    /// What all calls over gRPC have in common.
+    #[serde(default)]
+    pub grpc: GrpcDefaultsFile,
     /// What all commands for Redis have in common.
     #[serde(default)]
     pub redis: RedisDefaultsFile,
@@ -182,7 +187,8 @@ pub struct LimitsFile {
     /// How long what is under way may take to end after the last stage; what is left then is
     /// interrupted, which is no failure [default: 30s].
     pub grace: Option<Span>,
-    /// Longest body kept for checks and extraction [default: 4MiB].
+    /// Longest body kept for checks and extraction, and longest message of gRPC that is taken
+    /// [default: 4MiB].
     pub body: Option<Located<Amount>>,
 }
 

@@ -9,6 +9,7 @@ mod error;
 mod located;
 mod node;
 mod parse;
+mod placed;
 mod variables;
 
 pub(super) use deserialize::from_node;
@@ -17,4 +18,5 @@ pub(super) use error::{Problem, Text};
 pub use located::{Amount, Free, Located, OneOrMany, Ordered, TextOr};
 pub use node::{Node, Value};
 pub(super) use parse::{Format, parse};
+pub use placed::Placed;
 pub(super) use variables::insert;

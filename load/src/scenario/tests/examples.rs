@@ -40,6 +40,7 @@ fn the_page_says_what_is_true() {
     loaded(whole);
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("users.csv"), "email\na@b.c\n").unwrap();
+    fs::copy(root().join("scenarios/cart.proto"), dir.path().join("cart.proto")).unwrap();
     for piece in pieces {
         let key = piece.split(':').next().unwrap();
         // Phases of the first one: stages of five minutes, a fault and a probe in them.

@@ -159,7 +159,7 @@ fn steps() {
         ),
         (
             "name: x",
-            "s.yaml:6:9: a step does something: say `http`, `tcp`, `redis`, `postgres` or `pause` (in flows.get.steps[0])",
+            "s.yaml:6:9: a step does something: say `http`, `grpc`, `tcp`, `redis`, `postgres` or `pause` (in flows.get.steps[0])",
         ),
         (
             "pause: 3s..1s",

@@ -1,5 +1,6 @@
 mod accepted;
 mod examples;
+mod grpc;
 mod ledger;
 mod mistakes;
 mod robust;
