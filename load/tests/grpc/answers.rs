@@ -15,7 +15,7 @@ fn meet(conduct: Conduct, method: &str, kind: Option<ErrorKind>, status: &str, s
     let server = Raw::start(conduct);
     let step = format!("- grpc: {{ method: shop.v1.Cart/{method} }}");
     let stage = "{ for: 200ms, rate: 100/s }";
-    let text = scenario(&server.address, "proto: cart.proto", &step, stage);
+    let text = scenario(&server.address, "proto: cart.proto", &[&step], stage);
     let (summary, failures) = run(&text);
     let total = &summary.total;
     assert_eq!((total.due, total.unfinished), (20, 0), "{conduct:?}");

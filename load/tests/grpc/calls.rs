@@ -1,6 +1,6 @@
 //! Calls to a real server, whose own counters are the measure.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use faultload::measure::ErrorKind;
 
@@ -12,8 +12,8 @@ use crate::{
 const RATE: &str = "{ for: 300ms, rate: 100/s }";
 
 /// A scenario with .proto files.
-fn known(shop: &Shop, steps: &str, stage: &str) -> String {
-    scenario(&shop.address, "proto: cart.proto", steps, stage)
+fn known(shop: &Shop, step: &str, stage: &str) -> String {
+    scenario(&shop.address, "proto: cart.proto", &[step], stage)
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn what_is_counted_is_what_the_server_saw() {
 fn users_have_a_connection_each() {
     let shop = Shop::start();
     let steps = "- grpc: { method: shop.v1.Cart/Add, message: { item: apple } }";
-    let (summary, _) = run(&known(&shop, steps, "{ for: 300ms, users: 5 }"));
+    let (summary, _) = run(&known(&shop, steps, "{ for: 2s, users: 5 }"));
     let total = &summary.total;
     assert_eq!((total.failed, total.connections.opened), (0, 5), "{total:?}");
     let seen = shop.log.lock().unwrap();
@@ -53,48 +53,39 @@ fn users_have_a_connection_each() {
 #[test]
 fn templates_extraction_checks_and_metadata() {
     let shop = Shop::start();
-    let steps = "\
+    let step = "\
 - name: add
   grpc:
     method: shop.v1.Cart/Add
-    message: { item: \"pear {{counter.pear}} \\\"x\\\"\", n: \"{{counter.n | raw}}\" }
-    metadata: { Authorization: \"Bearer {{user}}\", raw-bin: AAEC }
-  extract: { cart: $.cartId, shop: { header: x-shop } }
+    message: { item: \"{{cart}} {{counter.pear}} \\\"x\\\"\", n: \"{{counter.n | raw}}\" }
+    metadata: { Authorization: \"Bearer {{shop}}\", raw-bin: AAEC }
+  timeout: 20s
   checks:
     - status: OK
     - json: $.total
-      above: 0
-- name: again
-  grpc:
-    method: shop.v1.Cart/Add
-    message: { item: \"{{cart}}\" }
-    metadata: { x-shop: \"{{shop}}\" }
-  timeout: 5s";
-    let (summary, failures) = run(&known(&shop, steps, RATE));
-    let [add, again] = [0, 1].map(|step| summary.flows[0].steps[step].stats.ok);
-    assert_eq!((add, summary.total.failed), (30, 0), "{failures:?}");
-    // The run may be over before the last ones have come to their second step.
-    assert!(again > 0);
-    assert_eq!(summary.checks.iter().map(|check| check.passed).sum::<u64>(), 60);
+      above: 1
+    - json: $.cartId
+      contains: cart-cart-pear";
+    let setup = "setup:
+  - grpc: { method: shop.v1.Cart/Add, message: { item: pear } }
+    extract: { cart: $.cartId, shop: { header: x-shop } }
+    checks: [{ json: $.total, equals: 1 }]\n";
+    let (summary, failures) = run(&format!("{setup}{}", known(&shop, step, RATE)));
+    assert_eq!((summary.total.ok, summary.total.failed), (30, 0), "{failures:?}");
+    assert_eq!(summary.checks.iter().map(|check| check.passed).sum::<u64>(), 90);
     let seen = shop.log.lock().unwrap();
-    assert_eq!(seen.adds.len() as u64, add + again);
-    let (pears, carts): (Vec<_>, Vec<_>) = seen.adds.iter().partition(|add| add.n > 0);
-    let numbers: BTreeSet<i32> = pears.iter().map(|add| add.n).collect();
+    assert_eq!(seen.adds.len(), 31);
+    let numbers: BTreeSet<i32> = seen.adds[1..].iter().map(|add| add.n).collect();
     assert_eq!(numbers, (1..=30).collect(), "each once");
-    assert!(pears.iter().all(|add| add.item.starts_with("pear ") && add.item.ends_with(" \"x\"")));
-    assert!(carts.iter().all(|add| add.item.starts_with("cart-pear ")), "{carts:?}");
-    for metadata in &seen.metadata {
-        let text = |name| metadata.get(name).map(|value| value.to_str().unwrap());
-        let is_again = text("x-shop") == Some("open");
-        assert_eq!(text("authorization").is_some(), !is_again);
-        let limit = text("grpc-timeout").unwrap().strip_suffix('u').unwrap();
-        let limit: u64 = limit.parse().unwrap();
-        let whole = if is_again { 5_000_000 } else { 30_000_000 };
-        assert!(limit <= whole && limit > whole / 2, "{limit} of {whole} are left");
-        if !is_again {
-            let raw = metadata.get_bin("raw-bin").unwrap().to_bytes().unwrap();
-            assert_eq!(raw.as_ref(), [0, 1, 2]);
-        }
+    let is_right = |item: &str| item.starts_with("cart-pear ") && item.ends_with(" \"x\"");
+    assert!(seen.adds[1..].iter().all(|add| is_right(&add.item)), "{:?}", seen.adds);
+    for metadata in &seen.metadata[1..] {
+        assert_eq!(metadata.get("authorization").unwrap().to_str().unwrap(), "Bearer open");
+        let raw = metadata.get_bin("raw-bin").unwrap().to_bytes().unwrap();
+        assert_eq!(raw.as_ref(), [0, 1, 2]);
+        let limit = metadata.get("grpc-timeout").unwrap().to_str().unwrap();
+        let limit: u64 = limit.strip_suffix('u').unwrap().parse().unwrap();
+        assert!((1..=20_000_000).contains(&limit), "{limit}");
     }
 }
 
@@ -126,41 +117,34 @@ fn errors_have_their_names_and_may_be_expected() {
 #[test]
 fn streams_are_measured_message_by_message() {
     let shop = Shop::start();
-    let steps = "\
-- name: watch
-  grpc: { method: shop.v1.Cart/Watch, message: { item: tea, changes: 5 } }
-  checks:
-    - json: $.cents
-      equals: 500
-- name: all
-  grpc: { method: shop.v1.Cart/Watch, message: { item: tea, changes: 3 }, collect: true }
-  checks:
-    - json: $[0].cents
-      equals: 100
-    - json: $[2].cents
-      equals: 300
-- name: none
-  grpc: { method: shop.v1.Cart/Watch, message: { item: tea } }
-- name: withdrawn
-  grpc: { method: shop.v1.Cart/Watch, message: { item: withdrawn, changes: 1 } }";
-    // Only who comes to the last step before the run is over does it: that takes 180 ms.
-    let (summary, failures) = run(&known(&shop, steps, "{ for: 2s, rate: 20/s }"));
+    let steps = [
+        "- grpc: { method: shop.v1.Cart/Watch, message: { item: tea, changes: 5 } }\n  \
+           checks: [{ json: $.cents, equals: 500 }]",
+        "- grpc: { method: shop.v1.Cart/Watch, message: { changes: 3 }, collect: true }\n  \
+           checks: [{ json: '$[0].cents', equals: 100 }, { json: '$[2].cents', equals: 300 }]",
+        "- grpc: { method: shop.v1.Cart/Watch, message: { item: tea } }",
+        "- grpc: { method: shop.v1.Cart/Watch, message: { item: withdrawn, changes: 1 } }",
+    ];
+    let stage = "{ for: 1s, rate: 60/s }";
+    let (summary, failures) = run(&scenario(&shop.address, "proto: cart.proto", &steps, stage));
     assert_eq!(failures, ["status: ABORTED: no longer sold"]);
-    let [watch, all, none, withdrawn] = [0, 1, 2, 3].map(|at| &summary.flows[0].steps[at].stats);
-    assert_eq!((watch.sent, watch.failed, all.failed, none.failed), (40, 0, 0, 0));
-    assert!(withdrawn.sent > 0 && withdrawn.failed == withdrawn.sent, "{withdrawn:?}");
+    let [watch, all, none, withdrawn] = [0, 1, 2, 3].map(|flow| &summary.flows[flow].total);
+    assert_eq!(summary.total.sent, 60);
+    assert!([watch, all, none, withdrawn].iter().all(|total| total.sent > 0));
+    assert_eq!((watch.failed, all.failed, none.failed), (0, 0, 0));
+    assert_eq!(withdrawn.failed, withdrawn.sent);
     let seen = shop.log.lock().unwrap();
-    assert_eq!(seen.watches.len() as u64, summary.total.sent);
+    assert_eq!(seen.watches.len(), 60);
     assert_eq!(seen.prices, 5 * watch.sent + 3 * all.sent + withdrawn.sent);
-    let total = summary.total.stream.as_ref().unwrap();
-    assert_eq!(total.events, seen.prices);
-    let watch = summary.flows[0].steps[0].stats.stream.as_ref().unwrap();
-    assert_eq!((watch.events, watch.between_events.count), (200, 160));
-    // A price is told every 20 ms; a busy machine can only be later, and then catch up.
-    let mean = watch.between_events.mean_ms.unwrap();
-    assert!((15.0..200.0).contains(&mean), "{mean}");
-    assert!(watch.first_event.min_ms.unwrap() >= 19.0, "{:?}", watch.first_event);
-    assert!(summary.flows[0].steps[0].stats.latency.min_ms.unwrap() >= 99.0);
+    assert_eq!(summary.total.stream.as_ref().unwrap().events, seen.prices);
+    let stream = watch.stream.as_ref().unwrap();
+    let (first, between) = (&stream.first_event, &stream.between_events);
+    assert_eq!((first.count, between.count), (watch.sent, 4 * watch.sent));
+    // A price is told every 20 ms, and the whole is never shorter than its parts.
+    assert!(first.min_ms.unwrap() >= 19.0 && watch.latency.min_ms.unwrap() >= 99.0);
+    let parts = first.mean_ms.unwrap() + 4.0 * between.mean_ms.unwrap();
+    let whole = watch.latency.mean_ms.unwrap();
+    assert!(parts <= whole * 1.02, "{parts} of {whole} ms");
 }
 
 #[test]
@@ -168,20 +152,21 @@ fn a_server_that_takes_too_long_is_given_up_and_told_so_before() {
     let shop = Shop::start();
     let steps = "\
 - grpc: { method: shop.v1.Cart/Add, message: { item: slow } }
-  timeout: 200ms";
+  timeout: 500ms";
     let (summary, _) = run(&known(&shop, steps, RATE));
     let total = &summary.total;
     assert_eq!((total.ok, total.failed), (0, 30), "{total:?}");
     // The server knows the limit, too: whoever is first says so.
     let (late, told) = (errors(&summary, ErrorKind::Timeout), errors(&summary, ErrorKind::Status));
     assert_eq!(late + told, 30, "{:?}", total.errors);
-    assert!(total.failed_latency.min_ms.unwrap() > 100.0);
+    assert!(total.failed_latency.min_ms.unwrap() > 400.0);
     let seen = shop.log.lock().unwrap();
-    assert_eq!(seen.adds.len(), 30);
+    // On a busy machine the time may be over before the server has seen anything of it.
+    assert!((1..=30).contains(&seen.adds.len()));
     for metadata in &seen.metadata {
         let limit = metadata.get("grpc-timeout").unwrap().to_str().unwrap();
         let limit: u64 = limit.strip_suffix('u').unwrap().parse().unwrap();
-        assert!((1..=200_000).contains(&limit), "{limit}");
+        assert!((1..=500_000).contains(&limit), "{limit}");
     }
 }
 
@@ -209,11 +194,11 @@ fn sockets_of_the_file_system() {
 fn tls_with_a_certificate_that_is_taken_and_one_that_is_not() {
     let shop = Shop::with(Reflects::V1, None, true);
     let steps = "- grpc: { method: shop.v1.Cart/Add, message: { item: apple } }";
-    let text = scenario(&shop.address, "reflection: true, insecure: true", steps, RATE);
+    let text = scenario(&shop.address, "reflection: true, insecure: true", &[steps], RATE);
     let (summary, failures) = run(&text);
     assert_eq!((summary.total.ok, summary.total.failed), (30, 0), "{failures:?}");
     assert_eq!(shop.log.lock().unwrap().adds.len(), 30);
-    let text = scenario(&shop.address, "proto: cart.proto, tls: true", steps, RATE);
+    let text = scenario(&shop.address, "proto: cart.proto, tls: true", &[steps], RATE);
     let (summary, failures) = run(&text);
     assert_eq!(errors(&summary, ErrorKind::Tls), 30, "{failures:?}");
     assert_eq!(shop.log.lock().unwrap().adds.len(), 30, "none of these came through");
@@ -228,7 +213,11 @@ fn the_scenario_that_comes_with_the_project_runs() {
         scale: 0.02,
         seed: None,
     };
-    let scenario = faultload::scenario::load(&path, &options).unwrap();
+    let mut scenario = faultload::scenario::load(&path, &options).unwrap();
+    // Its own time-outs are for machines that are not busy with tests.
+    for step in scenario.plan.flows.iter_mut().flat_map(|flow| &mut flow.steps) {
+        step.timeout = Duration::from_secs(60);
+    }
     let run = faultload::engine::Run::new(scenario.plan, Default::default()).unwrap();
     let outcome = run.execute(&mut faultload::engine::Silent).unwrap();
     let (summary, failures) = outcome.summary(scenario.info, String::new());

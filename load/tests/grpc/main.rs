@@ -25,12 +25,17 @@ fn scenarios() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios")
 }
 
-/// A scenario with calls to `address`: its `steps` are indented by nothing, its stages are one.
-fn scenario(address: &str, defaults: &str, steps: &str, stage: &str) -> String {
-    let steps: String = steps.lines().map(|line| format!("      {line}\n")).collect();
+/// A scenario with calls to `address`, in one stage. Each of `steps` is a flow of its own, so that
+/// each arrival makes one call, however busy the machine is.
+fn scenario(address: &str, defaults: &str, steps: &[&str], stage: &str) -> String {
+    let flows = steps.iter().enumerate().map(|(at, step)| {
+        let step: String = step.lines().map(|line| format!("      {line}\n")).collect();
+        format!("  flow-{at}:\n    steps:\n{step}")
+    });
+    let flows: String = flows.collect();
     format!(
-        "name: test\ngrpc: {{ address: \"{address}\", {defaults} }}\nlimits: {{ workers: 2 }}\n\
-         flows:\n  all:\n    steps:\n{steps}stages:\n  - {stage}\n"
+        "name: test\nseed: 1\nlimits: {{ workers: 2 }}\n\
+         grpc: {{ address: \"{address}\", {defaults} }}\nflows:\n{flows}stages:\n  - {stage}\n"
     )
 }
 
