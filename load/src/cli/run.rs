@@ -115,7 +115,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     if let Some(failed) = &outcome.teardown {
         eprintln!("note: the tear-down failed: {failed}");
     }
-    let (mut summary, _failures) = outcome.summary(info, format!("{started:.3}"));
+    let (mut summary, failures) = outcome.summary(info, format!("{started:.3}"));
     without_pauses(&mut summary, &outcome.plan);
     summary.faults = records;
     faults::settle(&mut summary);
@@ -130,6 +130,9 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         print(&report::json(&summary)?)?;
     } else {
         print(&report::terminal(&summary, colour()))?;
+        for (step, kind, text) in failures {
+            eprintln!("{step}: {}: {text}", kind.name());
+        }
         eprintln!("\nreports in {}", dir.display());
     }
     Ok(summary.verdict.exit_code)

@@ -159,14 +159,6 @@ impl Attempt<'_> {
         self.look_at(&headers, &reply.body, sent)
     }
 
-    /// The same where nothing more is to be known of the connection.
-    async fn wire(&mut self, endpoint: usize, fresh: bool) -> Result<Wire, Failure> {
-        match self.session(endpoint, fresh).await? {
-            Session::Wire(wire) => Ok(wire),
-            Session::Postgres(_) => Err(other_protocol()),
-        }
-    }
-
     /// A connection of the user's that is still open, or a fresh one.
     async fn session(&mut self, endpoint: usize, fresh: bool) -> Result<Session, Failure> {
         if fresh {
@@ -183,6 +175,14 @@ impl Attempt<'_> {
             }
         }
         self.opened(endpoint).await
+    }
+
+    /// The same where nothing more is to be known of the connection.
+    async fn wire(&mut self, endpoint: usize, fresh: bool) -> Result<Wire, Failure> {
+        match self.session(endpoint, fresh).await? {
+            Session::Wire(wire) => Ok(wire),
+            Session::Postgres(_) => Err(other_protocol()),
+        }
     }
 
     /// A fresh connection, logged in.

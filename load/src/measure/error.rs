@@ -6,7 +6,7 @@ use std::{fmt, io};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum ErrorKind {
-    /// No connection: refused, unreachable, no such name.
+    /// No connection: refused, unreachable, no such name; or the server does not let us in.
     Connect,
     /// The connection broke before the answer was complete and nothing says where it ends.
     Reset,
@@ -18,7 +18,7 @@ pub enum ErrorKind {
     Protocol,
     /// TLS could not be set up.
     Tls,
-    /// A status that was not expected.
+    /// A status that was not expected; of Redis and PostgreSQL, an error that they answered.
     Status,
     /// A check did not hold.
     Check,

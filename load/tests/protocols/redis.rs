@@ -2,7 +2,9 @@
 
 use crate::{
     fake::{Case, Fake, Peer},
-    flow, run,
+    flow, limit,
+    programs::eventually,
+    run,
 };
 
 #[test]
@@ -65,14 +67,15 @@ fn failures_are_of_their_kind() {
     ];
     for (serve, expected, text) in cases {
         let server = Fake::start(serve);
+        let limit = limit(expected);
         let step = format!(
-            r#"{{ redis: {{ address: "127.0.0.1:{}", command: GET k }}, timeout: 200ms }}"#,
+            r#"{{ redis: {{ address: "127.0.0.1:{}", command: GET k }}, timeout: {limit} }}"#,
             server.port
         );
         let ran = run(&flow(&step));
         assert_eq!(ran.end(), expected, "{text}: {:?}", ran.failures);
         assert!(ran.failures[0].contains(text), "{text}: {:?}", ran.failures);
-        assert_eq!(ran.summary.total.sent_bytes, server.moved().0);
+        eventually(&ran.summary.total.sent_bytes, || server.moved().0);
     }
 }
 

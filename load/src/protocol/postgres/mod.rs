@@ -5,6 +5,8 @@
 //! knows the type of each column can make text, and keep the times of bytes to themselves.
 
 mod login;
+#[cfg(test)]
+mod robust_tests;
 mod rows;
 
 use std::{collections::HashMap, fmt::Display, rc::Rc, sync::Arc};
