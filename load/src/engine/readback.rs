@@ -81,13 +81,16 @@ pub(super) fn run(
             worker: Rc::clone(&worker),
             broken: Cell::new(None),
             told_at: Cell::new(worker.clock.now()),
+            last_failure: RefCell::default(),
         });
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         tokio::select! {
             read = reading.all(&file) => read?,
             () = reading.silence() => {
-                reading.why_unread(&format!("nothing was answered for {:?}", plan.within));
+                let last = reading.last_failure.take();
+                let why = format!("nothing was answered for {:?} ({last})", plan.within);
+                reading.why_unread(&why);
             }
             _ = interrupt.recv() => reading.why_unread("interrupted"),
             _ = terminate.recv() => reading.why_unread("interrupted"),
@@ -107,6 +110,8 @@ struct Reading {
     broken: Cell<Option<io::Error>>,
     /// When an answer last told something.
     told_at: Cell<u64>,
+    /// Why an answer last told nothing.
+    last_failure: RefCell<String>,
 }
 
 impl Reading {
@@ -208,6 +213,7 @@ impl Reading {
             if !unread.again || left.is_zero() {
                 return Err(unread.why);
             }
+            self.last_failure.replace(unread.why);
             user.wait(pause.min(left)).await;
             pause = (pause * 2).min(AGAIN.1);
         }

@@ -174,8 +174,8 @@ fn a_service_that_comes_back_is_asked_again() {
 
 #[test]
 fn what_could_not_be_read_back_is_broken_and_not_passed() {
-    let deaf = EACH.replace("  count", "  within: 300ms\n  count");
-    let listed = LIST.replace("  keys", "  within: 300ms\n  keys");
+    let deaf = EACH.replace("  count", "  within: 1s\n  count");
+    let listed = LIST.replace("  keys", "  within: 1s\n  keys");
     let unsaid = EACH.replace("$.count", "$.nope");
     for (ledger, misses, why) in
         [(deaf, u64::MAX - 1, "status 503"), (listed, u64::MAX, "reset"), (unsaid, 0, "$.nope")]
