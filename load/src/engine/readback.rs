@@ -60,9 +60,9 @@ pub(super) fn run(
     shared: &Shared,
     noted: Noted,
 ) -> io::Result<Ledger> {
-    let Spooled { file, dropped, error, .. } = noted.spooled;
+    let Spooled { file, lines, dropped, error } = noted.spooled;
     let mut tally = Tally::new(noted.marks);
-    for note in Notes::of(&file)? {
+    for note in Notes::of(&file, lines)? {
         tally.noted(&note?);
     }
     if let Some(error) = error {
@@ -76,7 +76,7 @@ pub(super) fn run(
         let worker = unmeasured(prepared, shared)?;
         let reading = Rc::new(Reading {
             plan: plan.clone(),
-            notes: RefCell::new(Notes::of(&file)?),
+            notes: RefCell::new(Notes::of(&file, lines)?),
             tally: RefCell::new(tally),
             worker: Rc::clone(&worker),
             broken: Cell::new(None),
@@ -86,7 +86,7 @@ pub(super) fn run(
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         tokio::select! {
-            read = reading.all(&file) => read?,
+            read = reading.all(&file, lines) => read?,
             () = reading.silence() => {
                 let last = reading.last_failure.take();
                 let why = format!("nothing was answered for {:?} ({last})", plan.within);
@@ -119,7 +119,7 @@ impl Reading {
         self.tally.borrow_mut().why_unread(why);
     }
 
-    async fn all(self: &Rc<Self>, file: &File) -> io::Result<()> {
+    async fn all(self: &Rc<Self>, file: &File, lines: u64) -> io::Result<()> {
         let ReadBack::List { keys, .. } = &self.plan.read else {
             let mut readers = JoinSet::new();
             for number in 0..self.plan.parallel {
@@ -136,7 +136,7 @@ impl Reading {
                 return Ok(());
             }
         };
-        self.compare(file, list)
+        self.compare(list, || Notes::of(file, lines))
     }
 
     /// Ends when nothing was told for so long that nothing will be.
@@ -220,10 +220,14 @@ impl Reading {
     }
 
     /// Compares the notes with what is there, key by key and as often as each is there.
-    fn compare(&self, file: &File, mut list: HashMap<String, u64>) -> io::Result<()> {
+    fn compare(
+        &self,
+        mut list: HashMap<String, u64>,
+        notes: impl Fn() -> io::Result<Notes>,
+    ) -> io::Result<()> {
         let mut tally = self.tally.borrow_mut();
         for unknown in [false, true] {
-            for note in Notes::of(file)? {
+            for note in notes()? {
                 let note = note?;
                 let (Some(key), true) = (&note.key, note.unknown == unknown) else { continue };
                 let left = list.get_mut(key).filter(|left| **left > 0);
@@ -238,7 +242,7 @@ impl Reading {
             }
         }
         // What is left of keys that are ours is there too often.
-        for note in Notes::of(file)? {
+        for note in notes()? {
             let Some(key) = note?.key else { continue };
             if let Some(left) = list.get_mut(&key).filter(|left| **left > 0) {
                 tally.duplicated(&key, std::mem::take(left) + 1);

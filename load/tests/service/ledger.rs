@@ -284,3 +284,16 @@ fn notes_are_kept_where_they_are_asked_for() {
     assert_eq!((found.found, text.lines().count()), (200, 200));
     assert_eq!(keys, service.store.lock().unwrap().keys().cloned().collect());
 }
+
+#[test]
+fn notes_that_could_not_be_written_down_are_unread_writes() {
+    let service = service(|_| Fate::Kept, 0);
+    let scenario = scenario(service.server.port, &writing(EACH));
+    let mut run = Run::new(scenario.plan.clone(), Shared::default()).unwrap();
+    run.note_in(File::options().read(true).write(true).open("/dev/full").unwrap());
+    let summary = judged(&scenario, &run.execute(&mut Silent).unwrap());
+    let found = ledger_of(&summary);
+    assert_eq!((found.acknowledged, found.unread, found.found), (200, 200, 0), "{found:?}");
+    assert!(found.unread_reason.as_ref().unwrap().contains("No space left"), "{found:?}");
+    assert_eq!(summary.verdict.exit_code, 99);
+}
