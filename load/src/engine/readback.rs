@@ -60,9 +60,9 @@ pub(super) fn run(
     shared: &Shared,
     noted: Noted,
 ) -> io::Result<Ledger> {
-    let Spooled { file, dropped, error, .. } = noted.spooled;
+    let Spooled { file, lines, dropped, error } = noted.spooled;
     let mut tally = Tally::new(noted.marks);
-    for note in Notes::of(&file)? {
+    for note in Notes::of(&file, lines)? {
         tally.noted(&note?);
     }
     if let Some(error) = error {
@@ -76,18 +76,21 @@ pub(super) fn run(
         let worker = unmeasured(prepared, shared)?;
         let reading = Rc::new(Reading {
             plan: plan.clone(),
-            notes: RefCell::new(Notes::of(&file)?),
+            notes: RefCell::new(Notes::of(&file, lines)?),
             tally: RefCell::new(tally),
             worker: Rc::clone(&worker),
             broken: Cell::new(None),
             told_at: Cell::new(worker.clock.now()),
+            last_failure: RefCell::default(),
         });
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         tokio::select! {
-            read = reading.all(&file) => read?,
+            read = reading.all(&file, lines) => read?,
             () = reading.silence() => {
-                reading.why_unread(&format!("nothing was answered for {:?}", plan.within));
+                let last = reading.last_failure.take();
+                let why = format!("nothing was answered for {:?} ({last})", plan.within);
+                reading.why_unread(&why);
             }
             _ = interrupt.recv() => reading.why_unread("interrupted"),
             _ = terminate.recv() => reading.why_unread("interrupted"),
@@ -107,6 +110,8 @@ struct Reading {
     broken: Cell<Option<io::Error>>,
     /// When an answer last told something.
     told_at: Cell<u64>,
+    /// Why an answer last told nothing.
+    last_failure: RefCell<String>,
 }
 
 impl Reading {
@@ -114,7 +119,7 @@ impl Reading {
         self.tally.borrow_mut().why_unread(why);
     }
 
-    async fn all(self: &Rc<Self>, file: &File) -> io::Result<()> {
+    async fn all(self: &Rc<Self>, file: &File, lines: u64) -> io::Result<()> {
         let ReadBack::List { keys, .. } = &self.plan.read else {
             let mut readers = JoinSet::new();
             for number in 0..self.plan.parallel {
@@ -131,7 +136,7 @@ impl Reading {
                 return Ok(());
             }
         };
-        self.compare(file, list)
+        self.compare(list, || Notes::of(file, lines))
     }
 
     /// Ends when nothing was told for so long that nothing will be.
@@ -208,16 +213,21 @@ impl Reading {
             if !unread.again || left.is_zero() {
                 return Err(unread.why);
             }
+            self.last_failure.replace(unread.why);
             user.wait(pause.min(left)).await;
             pause = (pause * 2).min(AGAIN.1);
         }
     }
 
     /// Compares the notes with what is there, key by key and as often as each is there.
-    fn compare(&self, file: &File, mut list: HashMap<String, u64>) -> io::Result<()> {
+    fn compare(
+        &self,
+        mut list: HashMap<String, u64>,
+        notes: impl Fn() -> io::Result<Notes>,
+    ) -> io::Result<()> {
         let mut tally = self.tally.borrow_mut();
         for unknown in [false, true] {
-            for note in Notes::of(file)? {
+            for note in notes()? {
                 let note = note?;
                 let (Some(key), true) = (&note.key, note.unknown == unknown) else { continue };
                 let left = list.get_mut(key).filter(|left| **left > 0);
@@ -232,7 +242,7 @@ impl Reading {
             }
         }
         // What is left of keys that are ours is there too often.
-        for note in Notes::of(file)? {
+        for note in notes()? {
             let Some(key) = note?.key else { continue };
             if let Some(left) = list.get_mut(&key).filter(|left| **left > 0) {
                 tally.duplicated(&key, std::mem::take(left) + 1);

@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, Lines, Seek, SeekFrom},
+    iter::Take,
 };
 
 use serde::{Deserialize, Serialize};
@@ -70,17 +71,18 @@ pub fn maybe_written(failure: &Failure, status: u16) -> bool {
 
 /// The notes in a file, one after the other.
 #[derive(Debug)]
-pub struct Notes(Lines<BufReader<File>>);
+pub struct Notes(Take<Lines<BufReader<File>>>);
 
 impl Notes {
-    /// From the beginning of `file`.
+    /// The first `count` of `file`. After an error what follows them may be half a note.
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn of(file: &File) -> io::Result<Self> {
+    pub fn of(file: &File, count: u64) -> io::Result<Self> {
         let mut file = file.try_clone()?;
         file.seek(SeekFrom::Start(0))?;
-        Ok(Self(BufReader::new(file).lines()))
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        Ok(Self(BufReader::new(file).lines().take(count)))
     }
 }
 
@@ -106,9 +108,10 @@ mod tests {
         ];
         let mut out = Vec::new();
         notes.iter().for_each(|note| note.write(&mut out));
+        out.extend(b"{\"key\":\"ha");
         io::Write::write_all(&mut file, &out).unwrap();
         for _ in 0..2 {
-            let read: Vec<Note> = Notes::of(&file).unwrap().map(Result::unwrap).collect();
+            let read: Vec<Note> = Notes::of(&file, 2).unwrap().map(Result::unwrap).collect();
             assert_eq!(read, notes);
         }
     }

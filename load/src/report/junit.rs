@@ -57,9 +57,13 @@ pub fn junit(summary: &Summary) -> Result<String, ReportError> {
         add(what, broken.then_some((NonSuccessKind::Failure, why)));
     }
     if let Some(ledger) = &summary.ledger {
-        let why = format!("{} of {} are lost", ledger.lost, ledger.acknowledged);
-        let lost = ledger.lost > 0 && judged("acknowledged writes");
-        add("acknowledged writes are there".into(), lost.then_some((NonSuccessKind::Failure, why)));
+        let why = format!(
+            "{} of {} are lost, {} could not be read back",
+            ledger.lost, ledger.acknowledged, ledger.unread
+        );
+        let broken = ledger.lost + ledger.unread > 0 && judged("acknowledged writes");
+        let broken = broken.then_some((NonSuccessKind::Failure, why));
+        add("acknowledged writes are there".into(), broken);
     }
     report.add_test_suite(suite);
     report.to_string().map_err(|e| ReportError::Form { what: "junit.xml", message: e.to_string() })

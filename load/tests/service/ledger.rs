@@ -174,8 +174,8 @@ fn a_service_that_comes_back_is_asked_again() {
 
 #[test]
 fn what_could_not_be_read_back_is_broken_and_not_passed() {
-    let deaf = EACH.replace("  count", "  within: 300ms\n  count");
-    let listed = LIST.replace("  keys", "  within: 300ms\n  keys");
+    let deaf = EACH.replace("  count", "  within: 1s\n  count");
+    let listed = LIST.replace("  keys", "  within: 1s\n  keys");
     let unsaid = EACH.replace("$.count", "$.nope");
     for (ledger, misses, why) in
         [(deaf, u64::MAX - 1, "status 503"), (listed, u64::MAX, "reset"), (unsaid, 0, "$.nope")]
@@ -283,4 +283,17 @@ fn notes_are_kept_where_they_are_asked_for() {
     let keys: BTreeSet<String> = text.lines().map(|line| note(line).key.unwrap()).collect();
     assert_eq!((found.found, text.lines().count()), (200, 200));
     assert_eq!(keys, service.store.lock().unwrap().keys().cloned().collect());
+}
+
+#[test]
+fn notes_that_could_not_be_written_down_are_unread_writes() {
+    let service = service(|_| Fate::Kept, 0);
+    let scenario = scenario(service.server.port, &writing(EACH));
+    let mut run = Run::new(scenario.plan.clone(), Shared::default()).unwrap();
+    run.note_in(File::options().read(true).write(true).open("/dev/full").unwrap());
+    let summary = judged(&scenario, &run.execute(&mut Silent).unwrap());
+    let found = ledger_of(&summary);
+    assert_eq!((found.acknowledged, found.unread, found.found), (200, 200, 0), "{found:?}");
+    assert!(found.unread_reason.as_ref().unwrap().contains("No space left"), "{found:?}");
+    assert_eq!(summary.verdict.exit_code, 99);
 }

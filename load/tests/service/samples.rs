@@ -123,3 +123,19 @@ fn what_is_computed_from_them_is_what_the_summary_says() {
         }
     }
 }
+
+#[test]
+fn samples_that_a_disk_does_not_take_are_counted_and_told() {
+    let server = Server::start(|_| Reply::Answer(200, String::new()));
+    let scenario = scenario(server.port, SCENARIO);
+    let mut run = Run::new(scenario.plan.clone(), Shared::default()).unwrap();
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    run.samples_to(full, RawFormat::JsonLines);
+    let outcome = run.execute(&mut Silent).unwrap();
+    let summary = judged(&scenario, &outcome);
+    let sent = summary.total.sent;
+    let said = format!("{sent} of {sent} raw samples were not written: No space left on device");
+    let warnings = &summary.fitness.warnings;
+    assert!(warnings.iter().any(|warning| warning.starts_with(&said)), "{warnings:?}");
+    assert_eq!(summary.verdict.exit_code, 0, "what was measured is right: {:?}", summary.verdict);
+}
