@@ -174,7 +174,7 @@ impl Report {
         if !self.pacing.is_empty() {
             writeln!(
                 f,
-                "\nrate                asked   arrived  reported  evenness (promised)  \
+                "\nrate                asked   arrived  reported  evenness (promised)  median second  \
                  longest gap ms  lag p99 ms"
             )?;
         }
@@ -184,8 +184,13 @@ impl Report {
             let lag = row.lag_p99_ms.map_or_else(|| "–".to_owned(), |ms| format!("{ms:.3}"));
             writeln!(
                 f,
-                "{name:<17}{:>8}{:>10}{:>10.0}{:>10.3} {promised:<11}{:>15.2}{lag:>12}",
-                row.asked, row.arrived, row.said, row.evenness, row.longest_gap_ms
+                "{name:<17}{:>8}{:>10}{:>10.0}{:>10.3} {promised:<11}{:>13.3}{:>16.2}{lag:>12}",
+                row.asked,
+                row.arrived,
+                row.said,
+                row.evenness,
+                row.second_evenness,
+                row.longest_gap_ms
             )?;
         }
         Ok(())
@@ -204,7 +209,7 @@ impl Report {
         writeln!(
             f,
             "\nan outage of {:.3} s: faultload's probe says {:.3} s (fresh connections), {:.3} s \
-             (pooled), over {:.1} ms after the first answer; {:.1} % of the rate in the second after",
+             (pooled), over {:.1} ms after the first request; {:.1} % of the rate in the second after",
             row.true_s,
             row.fresh_s,
             row.pooled_s,

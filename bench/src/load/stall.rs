@@ -1,6 +1,9 @@
 //! A server that stalls and a server that is away: what happened, and what tools say of it.
 
-use std::{thread::sleep, time::Duration};
+use std::{
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -17,6 +20,9 @@ const RATE: u32 = 1000;
 /// How long the server stalls, and how long it is away.
 const STALL: Duration = Duration::from_secs(1);
 const AWAY: Duration = Duration::from_secs(2);
+
+/// In nanoseconds.
+const SECOND: u64 = 1_000_000_000;
 
 /// A stall and what was said of it.
 #[derive(Debug, Serialize)]
@@ -45,8 +51,8 @@ pub struct Outage {
     pub fresh_s: f64,
     /// The same on pooled ones.
     pub pooled_s: f64,
-    /// From the first request that the server took again to the end of the outage as reported, in
-    /// milliseconds.
+    /// From the first request that the server took again to the first answer that the probe had,
+    /// in milliseconds.
     pub recovered_ms: f64,
     /// Answers in the first whole second after the outage, as a share of those asked for.
     pub full_rate: f64,
@@ -115,11 +121,12 @@ pub fn outage(tools: &Tools, scale: f64) -> Result<Outage> {
             continue;
         }
         let log = server.take_log().requests;
-        let first = *log.first().context("no request came")?;
+        let begun = begun(&log).context("no request came")?;
         let gap = log.windows(2).max_by_key(|pair| pair[1] - pair[0]).context("no requests")?;
-        let again_s = (gap[1] - first).as_secs_f64();
+        let again_s = (gap[1] - begun).as_secs_f64();
         let longest = |stream: &str| said.at(&format!("/probes/0/{stream}/longest_outage_s"));
-        let end_s = said.at("/probes/0/fresh/outages/0/end_s");
+        let end = |stream: &str| said.at(&format!("/probes/0/{stream}/outages/0/end_s"));
+        let end_s = end("fresh").min(end("pooled"));
         let whole = end_s.ceil();
         found = Some(Outage {
             true_s: (gap[1] - gap[0]).as_secs_f64(),
@@ -133,4 +140,16 @@ pub fn outage(tools: &Tools, scale: f64) -> Result<Outage> {
     }
     let found = found.context("faultload was not run")?;
     Ok(Outage { error_ratios, ..found })
+}
+
+/// When the run began, by the server's clock. What is due in its first second is known, and
+/// nothing comes before it is due: the request that came soonest tells.
+fn begun(arrivals: &[Instant]) -> Option<Instant> {
+    // The load, and the two streams of the probe, each every 20 ms.
+    let load = (0..u64::from(RATE)).map(|at| at * SECOND / u64::from(RATE));
+    let probe = (0..100).map(|at| at * SECOND / 100);
+    let mut due: Vec<_> = load.chain(probe).collect();
+    due.sort_unstable();
+    let since = |(&at, due): (&Instant, u64)| at.checked_sub(Duration::from_nanos(due));
+    arrivals.iter().zip(due).filter_map(since).min()
 }

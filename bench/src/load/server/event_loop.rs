@@ -1,18 +1,17 @@
-//! A server that knows what happened to it: one thread, which logs when each request came, and
-//! which can stall and go away.
+//! What the thread of the server does.
 
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap},
     io::{ErrorKind, Read, Write},
     net::{TcpListener, TcpStream},
-    os::fd::AsFd,
+    os::fd::{AsFd, AsRawFd},
     sync::{
-        Arc, Mutex, PoisonError,
+        Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
-    thread::{self, JoinHandle, sleep},
+    thread::sleep,
     time::{Duration, Instant},
 };
 
@@ -25,7 +24,7 @@ use nix::sys::{
     timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
 };
 
-use super::limits::{Side, on};
+use super::{Log, Order};
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\n\
                         hello, world\n";
@@ -35,99 +34,22 @@ const EVENT: &[u8] = b"d\r\ndata: token\n\n\r\n";
 const LAST: &[u8] = b"0\r\n\r\n";
 
 /// The first event of a stream, after its request.
-pub const FIRST: Duration = Duration::from_millis(50);
+const FIRST: Duration = Duration::from_millis(50);
 /// From one event to the next.
-pub const BETWEEN: Duration = Duration::from_millis(10);
+const BETWEEN: Duration = Duration::from_millis(10);
 /// Events of a stream.
-pub const EVENTS: u32 = 20;
+const EVENTS: u32 = 20;
 
 const LISTENER: u64 = u64::MAX;
 const TIMER: u64 = u64::MAX - 1;
 
-/// What the server has seen.
-#[derive(Debug, Default, Clone)]
-pub struct Log {
-    /// When each request was read.
-    pub requests: Vec<Instant>,
-    /// From reading a request to writing the first event of its stream, in milliseconds.
-    pub first_events_ms: Vec<f64>,
-    /// From one event to the next, in milliseconds.
-    pub between_ms: Vec<f64>,
-}
-
-/// Does this to the server, once.
-#[derive(Debug)]
-enum Order {
-    Stall(Duration),
-    Away(Duration),
-}
-
-/// The server, on the server's core, until it is dropped.
-pub struct Server {
-    port: u16,
-    log: Arc<Mutex<Log>>,
-    orders: mpsc::Sender<Order>,
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Server {
-    /// Starts it; a path that begins with `/s` is answered with a stream.
-    pub fn start() -> Self {
-        let (orders, obey) = mpsc::channel();
-        let (log, stop) = (Arc::<Mutex<Log>>::default(), Arc::<AtomicBool>::default());
-        let listener = listening(0);
-        let port = listener.local_addr().expect("it is bound").port();
-        let (seen, stopped) = (Arc::clone(&log), Arc::clone(&stop));
-        let thread = thread::spawn(move || {
-            on(Side::Server, || Loop::new(listener, port).run(&seen, &obey, &stopped));
-        });
-        Self { port, log, orders, stop, thread: Some(thread) }
-    }
-
-    /// Where it listens.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// Where it listens, with `path`.
-    pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
-    }
-
-    /// It does nothing for so long, from now.
-    pub fn stall(&self, length: Duration) {
-        self.orders.send(Order::Stall(length)).expect("the server runs");
-    }
-
-    /// It resets all connections, and refuses any for so long.
-    pub fn away(&self, length: Duration) {
-        self.orders.send(Order::Away(length)).expect("the server runs");
-    }
-
-    /// What it has seen so far; it forgets that.
-    pub fn take_log(&self) -> Log {
-        // It hands it over when it turns to something else.
-        sleep(Duration::from_millis(100));
-        std::mem::take(&mut *self.log.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ended = thread.join();
-        }
-    }
-}
-
-fn listening(port: u16) -> TcpListener {
+/// A socket that takes connections on that port; 0: any.
+pub(super) fn listening(port: u16) -> TcpListener {
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     let fd = socket(AddressFamily::Inet, SockType::Stream, flags, None).expect("a socket");
     setsockopt(&fd, sockopt::ReuseAddr, &true).expect("an option that all kernels have");
     let address = SockaddrIn::from(std::net::SocketAddrV4::new([127, 0, 0, 1].into(), port));
-    bind(std::os::fd::AsRawFd::as_raw_fd(&fd), &address).expect("the port is free");
+    bind(fd.as_raw_fd(), &address).expect("the port is free");
     listen(&fd, Backlog::MAXCONN).expect("it is bound");
     TcpListener::from(fd)
 }
@@ -142,7 +64,8 @@ struct Due {
     before: Instant,
 }
 
-struct Loop {
+/// What it works with.
+pub(super) struct Loop {
     epoll: Epoll,
     timer: TimerFd,
     listener: Option<TcpListener>,
@@ -154,7 +77,8 @@ struct Loop {
 }
 
 impl Loop {
-    fn new(listener: TcpListener, port: u16) -> Self {
+    /// Nothing has come yet.
+    pub(super) fn new(listener: TcpListener, port: u16) -> Self {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).expect("an epoll");
         let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags).expect("a timer");
@@ -173,7 +97,13 @@ impl Loop {
         }
     }
 
-    fn run(mut self, log: &Mutex<Log>, orders: &mpsc::Receiver<Order>, stop: &AtomicBool) {
+    /// Serves until it is told to stop.
+    pub(super) fn run(
+        mut self,
+        log: &Mutex<Log>,
+        orders: &mpsc::Receiver<Order>,
+        stop: &AtomicBool,
+    ) {
         let mut events = vec![EpollEvent::empty(); 512];
         let mut shared = Instant::now();
         while !stop.load(Ordering::Relaxed) {
