@@ -5,7 +5,7 @@ use std::{
     collections::{BinaryHeap, HashMap},
     io::{ErrorKind, Read, Write},
     net::{TcpListener, TcpStream},
-    os::fd::{AsFd, AsRawFd},
+    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -18,8 +18,8 @@ use std::{
 use nix::sys::{
     epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
     socket::{
-        AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, listen, setsockopt, socket,
-        sockopt,
+        AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, accept4, bind, listen, setsockopt,
+        socket, sockopt,
     },
     timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
 };
@@ -48,6 +48,8 @@ pub(super) fn listening(port: u16) -> TcpListener {
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     let fd = socket(AddressFamily::Inet, SockType::Stream, flags, None).expect("a socket");
     setsockopt(&fd, sockopt::ReuseAddr, &true).expect("an option that all kernels have");
+    // Connections inherit it.
+    setsockopt(&fd, sockopt::TcpNoDelay, &true).expect("an option that TCP has");
     let address = SockaddrIn::from(std::net::SocketAddrV4::new([127, 0, 0, 1].into(), port));
     bind(fd.as_raw_fd(), &address).expect("the port is free");
     listen(&fd, Backlog::MAXCONN).expect("it is bound");
@@ -156,14 +158,17 @@ impl Loop {
     }
 
     fn accept(&mut self) {
-        let Some(listener) = &self.listener else { return };
-        while let Ok((stream, _)) = listener.accept() {
-            stream.set_nonblocking(true).expect("an option that all sockets have");
-            stream.set_nodelay(true).expect("an option that TCP has");
-            let event = EpollEvent::new(EpollFlags::EPOLLIN, self.next);
+        let Some(listener) = self.listener.as_ref().map(AsRawFd::as_raw_fd) else { return };
+        while let Ok(fd) = accept4(listener, SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC) {
+            // SAFETY: the kernel has just opened it, for nobody else.
+            let stream = TcpStream::from(unsafe { OwnedFd::from_raw_fd(fd) });
+            let number = self.next;
+            let event = EpollEvent::new(EpollFlags::EPOLLIN, number);
             self.epoll.add(&stream, event).expect("a new descriptor");
-            self.connections.insert(self.next, (stream, Vec::new()));
+            self.connections.insert(number, (stream, Vec::new()));
             self.next += 1;
+            // After a stall the request is there already, and has waited long enough.
+            self.serve(number);
         }
     }
 
