@@ -8,6 +8,7 @@ mod accuracy;
 mod bulk;
 mod idle;
 mod inject;
+mod load;
 mod packet;
 mod proxy;
 mod report;
@@ -38,6 +39,14 @@ enum What {
         #[arg(long, value_enum, value_delimiter = ',')]
         only: Vec<Part>,
     },
+    /// faultload, beside other load generators
+    Load {
+        #[command(flatten)]
+        options: Options,
+        /// Only these parts
+        #[arg(long, value_enum, value_delimiter = ',')]
+        only: Vec<load::Part>,
+    },
     /// What an active syscall fault costs the calls of processes that it does not name
     Syscall(Options),
     /// Serve as the user-space proxy that bulk transfers are compared with
@@ -61,6 +70,7 @@ struct Options {
 fn main() -> Result<ExitCode> {
     match Cli::parse().what {
         What::Net { options, only } => net(options, &only),
+        What::Load { options, only } => load(options, &only),
         What::Syscall(options) => syscall(options),
         What::Proxy { kind, listen, upstream, latency_ms } => {
             kind.serve(listen, upstream, latency_ms)
@@ -89,6 +99,13 @@ fn net(Options { json, command, scale }: Options, only: &[Part]) -> Result<ExitC
         bulk: has(Part::Bulk).then(|| bulk::measure(scale)).transpose()?,
         accuracy: if has(Part::Accuracy) { accuracy::measure(scale) } else { Vec::new() },
     };
+    print!("{report}");
+    write(&report, json)?;
+    Ok(if report.missed().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn load(Options { json, command, scale }: Options, only: &[load::Part]) -> Result<ExitCode> {
+    let report = load::measure(command, scale, only)?;
     print!("{report}");
     write(&report, json)?;
     Ok(if report.missed().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

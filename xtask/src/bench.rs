@@ -1,4 +1,4 @@
-//! `cargo xtask bench net|syscall`: release builds, measured here or in a guest.
+//! `cargo xtask bench net|load|syscall`: release builds, measured here or in a guest.
 
 use std::{
     fs,
@@ -16,6 +16,7 @@ use crate::{
     binaries,
     cmd::run,
     paths::Paths,
+    peers,
     vm::{
         Payload,
         kernel::{Kernel, Label},
@@ -43,6 +44,16 @@ enum What {
         /// Only these parts: inject, packet, idle, bulk, accuracy
         #[arg(long, value_name = "PART,…")]
         only: Option<String>,
+    },
+    /// faultload: speed, cost, and whether what it says is what happened; beside wrk, oha and
+    /// h2load, which are installed where they are missing. Wants two idle cores
+    Load {
+        /// Only these parts: closed, memory, pacing, stall, ramp, sse, flat
+        #[arg(long, value_name = "PART,…")]
+        only: Option<String>,
+        /// A fraction of the time, to try things out
+        #[arg(long, default_value_t = 1.0)]
+        scale: f64,
     },
     /// What an active syscall fault costs the calls of processes that it does not name
     Syscall(Where),
@@ -79,9 +90,14 @@ impl Where {
 pub fn bench(paths: &Paths, args: &Args) -> Result<ExitCode> {
     let (name, at, only) = match &args.what {
         What::Net { at, only } => ("net", at, only.as_deref()),
+        What::Load { only, scale } => ("load", &Where { vm: None, scale: *scale }, only.as_deref()),
         What::Syscall(at) => ("syscall", at, None),
     };
-    let programs = build(paths)?;
+    let programs = if name == "load" {
+        build(paths, &["faultload", "faultd-bench"])?
+    } else {
+        build(paths, &["faultd", "faultctl", "faultd-bench"])?
+    };
     let dir = paths.target.join("bench");
     fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
     let suffix = at.vm.as_ref().map_or_else(String::new, |label| format!("-{label}"));
@@ -93,29 +109,41 @@ pub fn bench(paths: &Paths, args: &Args) -> Result<ExitCode> {
     arguments.extend(only.as_deref());
     arguments.extend(["--command", &command, "--scale", &scale, "--json"]);
     let passed = match &at.vm {
-        None => here(&programs, &arguments, &json)?,
+        None => here(paths, name, &programs, &arguments, &json)?,
         Some(label) => in_guest(paths, &programs, label, &arguments, &json)?,
     };
     println!("\nas JSON: {}", json.display());
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// faultd, faultctl and the bench itself.
-fn build(paths: &Paths) -> Result<Vec<PathBuf>> {
-    const PACKAGES: [&str; 3] = ["faultd", "faultctl", "faultd-bench"];
+/// Programs of these packages; the bench itself is the last one.
+fn build(paths: &Paths, packages: &[&str]) -> Result<Vec<PathBuf>> {
     let mut cargo = binaries::cargo(paths);
     cargo.args(["build", "--quiet", "--release"]);
-    for package in PACKAGES {
+    for package in packages {
         cargo.args(["--package", package]);
     }
     run(&mut cargo)?;
-    Ok(PACKAGES.map(|name| paths.target.join("release").join(name)).into())
+    Ok(packages.iter().map(|name| paths.target.join("release").join(name)).collect())
 }
 
-fn here(programs: &[PathBuf], arguments: &[&str], json: &Path) -> Result<bool> {
-    let [faultd, faultctl, bench] = programs else { bail!("three programs were built") };
+fn here(
+    paths: &Paths,
+    name: &str,
+    programs: &[PathBuf],
+    arguments: &[&str],
+    json: &Path,
+) -> Result<bool> {
+    let (bench, others) = programs.split_last().context("the bench was built")?;
     let mut command = Command::new(bench);
-    command.args(arguments).arg(json).env("FAULTD_BIN", faultd).env("FAULTCTL_BIN", faultctl);
+    command.args(arguments).arg(json);
+    for program in others {
+        let name = program.file_name().unwrap_or_default().to_string_lossy().to_uppercase();
+        command.env(format!("{name}_BIN"), program);
+    }
+    if name == "load" {
+        command.env("PATH", peers::set_up(paths)?);
+    }
     Ok(command.status().context("could not run the bench")?.success())
 }
 

@@ -7,6 +7,7 @@ mod demo;
 mod fuzz;
 mod lint;
 mod paths;
+mod peers;
 mod setup;
 mod test;
 mod tidy;

@@ -4,7 +4,7 @@
 //! Each step knows whether it is done already from a few files that it looks at, so that a second
 //! call asks no package manager and no network.
 
-mod apt;
+pub mod apt;
 pub mod archive;
 mod browser;
 mod ebpf;
