@@ -39,7 +39,7 @@ fn run_stages(flows: &str, stages: &str) -> Ran {
 
 /// Keeps bodies up to `body`.
 fn run_with(flows: &str, stages: &str, body: &str) -> Ran {
-    let limits = format!("{{ workers: 2, drain: 20s, body: {body} }}");
+    let limits = format!("{{ workers: 2, grace: 20s, body: {body} }}");
     let text = format!("name: test\nlimits: {limits}\nstages: {stages}\n{flows}\n");
     let scenario = from_yaml("test.yaml", &text, Path::new("."), &Options::default());
     let plan = scenario.unwrap_or_else(|e| panic!("{e}\n{text}")).plan;

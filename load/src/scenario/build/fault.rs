@@ -156,7 +156,7 @@ impl Builder<'_> {
 /// What is wrong with it, in one line.
 pub fn typed(text: &str) -> Result<(Params, Target), String> {
     let words: Vec<String> =
-        split(text).ok_or_else(|| format!("{text:?}: a quote is not closed"))?;
+        shlex::split(text).ok_or_else(|| format!("{text:?}: a quote is not closed"))?;
     let kind: Kind = match words.first() {
         Some(kind) => kind.parse().map_err(|e: Invalid| e.message)?,
         None => return Err("says no fault, such as latency --ms 500 --port 8080".into()),
@@ -174,28 +174,6 @@ pub fn typed(text: &str) -> Result<(Params, Target), String> {
     let params = Params::from_arg_matches(kind, &matches).map_err(wrong)?;
     let target = Target::from_arg_matches(&matches).map_err(wrong)?;
     Ok((params, target))
-}
-
-/// Words as a shell would split them, with quotes and backslashes. `None`: a quote stays open.
-fn split(text: &str) -> Option<Vec<String>> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut quote = None;
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match (quote, c) {
-            (Some(q), c) if c == q => quote = None,
-            (None, '\'' | '"') => {
-                quote = Some(c);
-                word.get_or_insert_default();
-            }
-            (None | Some('"'), '\\') => word.get_or_insert_default().push(chars.next()?),
-            (None, c) if c.is_whitespace() => words.extend(word.take()),
-            (_, c) => word.get_or_insert_default().push(c),
-        }
-    }
-    words.extend(word);
-    quote.is_none().then_some(words)
 }
 
 /// A fault as `faultctl inject` would take it.

@@ -264,7 +264,7 @@ fn other_protocols() {
         ),
         (
             "redis: { address: 'a:1', command: GET k }\n        expect: 200",
-            "s.yaml:7:17: only answers over HTTP have a status (in flows.get.steps[0].expect)",
+            "s.yaml:7:17: only answers over HTTP and gRPC have a status (in flows.get.steps[0].expect)",
         ),
         (
             "postgres: SELECT 1",
