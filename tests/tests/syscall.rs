@@ -135,8 +135,8 @@ fn connections_of_one_group_time_out() {
     let id = inject(&world, "--call connect --errno ETIMEDOUT", &group);
     assert_eq!(shell(&group, curl).stdout, "28\n", "timed out");
     assert_eq!(shell(&other, curl).stdout, "7\n");
-    assert!(counter(&world, &id, "affected") >= 1);
-    assert_eq!(counter(&world, &id, "affected"), counter(&world, &id, "matched"));
+    let affected = counter(&world, &id, "affected");
+    assert!(affected >= 1 && affected == counter(&world, &id, "matched"));
     world.ctl(&format!("revert {id}")).ok();
     assert_eq!(shell(&group, curl).stdout, "7\n", "reverted");
 }
@@ -158,13 +158,12 @@ fn a_process_and_its_children_are_hit_and_nobody_else() {
         fs::write(dir.path().join("again"), "").unwrap();
         (program.told(), program)
     };
-    let (told, first) = of(first);
+    let (told, _first) = of(first);
     assert_eq!((&*told["parent"], &*told["child"]), ("EHOSTDOWN", "EHOSTDOWN"));
     second.told();
     let told = second.told();
     assert_eq!((&*told["parent"], &*told["child"]), ("ECONNREFUSED", "ECONNREFUSED"));
     assert!(counter(&world, &id, "affected") >= 2);
-    drop((first, second));
 }
 
 #[test]
