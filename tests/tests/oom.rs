@@ -49,8 +49,16 @@ fn one_of_several_dies() {
     // And once more, with what is left.
     let small_pids = small.iter().map(|hog| hog.pid().to_string()).collect::<Vec<_>>().join(",");
     if group.has("memory.max") {
+        let before = group.oom_kills();
         let id = world.inject_id(&format!("oom --pid {small_pids} --for 600s"));
-        assert_eq!(world.ended(&id)["achieved"]["oom_kills"], 1.0);
+        let kills = world.ended(&id)["achieved"]["oom_kills"].as_f64();
+        // A kernel that is slow to free what the first one held may take the other as well.
+        assert!(kills >= Some(1.0), "{kills:?}");
+        assert_eq!(
+            kills,
+            Some((group.oom_kills() - before) as f64),
+            "the kernel counted otherwise"
+        );
     }
 }
 
