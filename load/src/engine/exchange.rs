@@ -11,7 +11,7 @@ use super::{
     user::User,
 };
 use crate::{
-    measure::{ErrorKind, Failure, Sample},
+    measure::{ErrorKind, Failure, Sample, Traffic},
     plan::{Body, HttpRequest, HttpVersion, Scheme},
     protocol::{
         Answer,
@@ -77,9 +77,7 @@ impl Attempt<'_> {
         loop {
             let mut connection = self.connection(endpoint).await?;
             let reused = connection.last_used();
-            let sent = self.user.worker.clock.now();
-            self.sample.first_sent.get_or_insert(sent);
-            self.sample.sent = Some(sent);
+            let sent = self.sent();
             let attempt = self.on(&mut connection, request, wire).await;
             match attempt {
                 Ok((parser, sink)) => {
@@ -119,18 +117,24 @@ impl Attempt<'_> {
                 return Ok(connection);
             }
         }
-        match user.worker.prepared.endpoints[endpoint].connect().await {
-            Ok(stream) => {
-                traffic.opened += 1;
-                user.refused = 0;
-                Ok(Connection::new(stream, &user.worker.connections))
-            }
-            Err(failure) => {
-                traffic.refused += 1;
-                user.refused = user.refused.saturating_add(1);
-                Err(failure)
-            }
-        }
+        let opened = user.worker.prepared.endpoints[endpoint].connect().await;
+        let stream = counted(opened, traffic, &mut user.refused)?;
+        Ok(Connection::new(stream, &user.worker.connections))
+    }
+
+    /// Notes that the request is being sent now.
+    pub(super) fn sent(&mut self) -> u64 {
+        let sent = self.user.worker.clock.now();
+        self.sample.first_sent.get_or_insert(sent);
+        self.sample.sent = Some(sent);
+        sent
+    }
+
+    /// Notes what went over a connection.
+    pub(super) fn moved(&mut self, connection: &http2::Connection) {
+        let (written, read) = connection.take_moved();
+        self.sample.traffic.sent += written;
+        self.sample.traffic.received += read;
     }
 
     async fn on(
@@ -220,15 +224,11 @@ impl Attempt<'_> {
         let connection = self.http2_connection(endpoint).await?;
         let worker = Rc::clone(&self.user.worker);
         let now = || worker.clock.now();
-        let sent = now();
-        self.sample.first_sent.get_or_insert(sent);
-        self.sample.sent = Some(sent);
+        let sent = self.sent();
         let limit = worker.prepared.plan.limits.body;
         let mut sink = BodySink::new(self.prepared.needs_body.then_some(limit), request.streaming);
         let reply = connection.exchange(head, body, &mut sink, now, BodySink::arrived).await;
-        let (written, read) = connection.take_moved();
-        self.sample.traffic.sent += written;
-        self.sample.traffic.received += read;
+        self.moved(&connection);
         let reply = reply?;
         self.sample.status = reply.status;
         self.sample.first_byte = Some(reply.first_byte);
@@ -289,19 +289,26 @@ impl Attempt<'_> {
             Ok(stream) => http2::Connection::new(stream, &worker.connections).await,
             Err(failure) => Err(failure),
         };
-        match opened {
-            Ok(connection) => {
-                self.sample.traffic.opened += 1;
-                self.user.refused = 0;
-                let connection = Rc::new(connection);
-                pool.push((endpoint, Rc::clone(&connection)));
-                Ok(connection)
-            }
-            Err(failure) => {
-                self.sample.traffic.refused += 1;
-                self.user.refused = self.user.refused.saturating_add(1);
-                Err(failure)
-            }
-        }
+        let opened = counted(opened, &mut self.sample.traffic, &mut self.user.refused)?;
+        let connection = Rc::new(opened);
+        pool.push((endpoint, Rc::clone(&connection)));
+        Ok(connection)
     }
+}
+
+/// Counts a connection that was tried: in the traffic of its step, and for its user the refusals
+/// in a row.
+pub(super) fn counted<T>(
+    opened: Result<T, Failure>,
+    traffic: &mut Traffic,
+    refused: &mut u32,
+) -> Result<T, Failure> {
+    if opened.is_ok() {
+        traffic.opened += 1;
+        *refused = 0;
+    } else {
+        traffic.refused += 1;
+        *refused = refused.saturating_add(1);
+    }
+    opened
 }

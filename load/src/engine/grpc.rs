@@ -19,9 +19,7 @@ impl Attempt<'_> {
         let mut head = call.head(&mut self.user.vars)?;
         let body = call.body(&mut self.user.vars)?;
         let connection = self.http2_connection(endpoint).await?;
-        let sent = now();
-        self.sample.first_sent.get_or_insert(sent);
-        self.sample.sent = Some(sent);
+        let sent = self.sent();
         // What the connection took is not the server's any more.
         let used = Duration::from_nanos(sent.saturating_sub(began));
         set_timeout(&mut head, self.prepared.step.timeout.saturating_sub(used));
@@ -29,9 +27,7 @@ impl Attempt<'_> {
         let limit = worker.prepared.plan.limits.body;
         let mut messages = Messages::new(keep, limit, call.streaming);
         let reply = exchange(&connection, head, body, &mut messages, now).await;
-        let (written, read) = connection.take_moved();
-        self.sample.traffic.sent += written;
-        self.sample.traffic.received += read;
+        self.moved(&connection);
         let reply = reply?;
         self.sample.status = reply.status;
         self.sample.first_byte = Some(reply.first_byte);

@@ -3,7 +3,10 @@
 
 use std::{rc::Rc, time::Duration};
 
-use super::{exchange::Attempt, prepare::Action};
+use super::{
+    exchange::{Attempt, counted},
+    prepare::Action,
+};
 use crate::{
     measure::{ErrorKind, Failure},
     plan::{AnswerEnd, Param, PostgresRequest, Query, RedisRequest, TcpRequest},
@@ -188,15 +191,7 @@ impl Attempt<'_> {
     /// A fresh connection, logged in.
     async fn opened(&mut self, endpoint: usize) -> Result<Session, Failure> {
         let opened = self.open(endpoint).await;
-        let (traffic, user) = (&mut self.sample.traffic, &mut *self.user);
-        if opened.is_ok() {
-            traffic.opened += 1;
-            user.refused = 0;
-        } else {
-            traffic.refused += 1;
-            user.refused = user.refused.saturating_add(1);
-        }
-        opened
+        counted(opened, &mut self.sample.traffic, &mut self.user.refused)
     }
 
     async fn open(&mut self, endpoint: usize) -> Result<Session, Failure> {
@@ -215,14 +210,6 @@ impl Attempt<'_> {
             redis::log_in(&mut wire, &request.server, &now).await?;
         }
         Ok(Session::Wire(wire))
-    }
-
-    /// Notes that the request is being sent now.
-    fn sent(&mut self) -> u64 {
-        let sent = self.user.worker.clock.now();
-        self.sample.first_sent.get_or_insert(sent);
-        self.sample.sent = Some(sent);
-        sent
     }
 
     /// Notes when the answer came.
