@@ -38,7 +38,7 @@ impl Builder<'_> {
             return Ok((body_of(self.template(text).map_err(|e| e.within("body"))?), None));
         }
         if let Some(json) = &file.json {
-            let text = Located { place: json.place, value: json_text(&json.0) };
+            let text = Located { place: json.place, value: json_text(&json.value.value()) };
             let template = self
                 .scope
                 .compile_json(&text)

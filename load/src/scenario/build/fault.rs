@@ -9,7 +9,7 @@ use super::{Builder, moment, place::culprit};
 use crate::scenario::{
     FaultPlan,
     file::FaultFile,
-    read::{Located, Place, Problem},
+    read::{Located, Place, Placed, Problem},
 };
 
 /// A fault whose load tool is gone ends after this long.
@@ -84,7 +84,8 @@ impl Builder<'_> {
             let option = message.split(' ').next().unwrap_or_default();
             return Problem::at(self.option_place(inject, option), &*message).within("inject");
         }
-        let params = file.params.as_ref().filter(|params| params.0.get(field).is_some());
+        let has = |params: &&Located<Placed>| params.value.place(&[field.to_owned()]).is_some();
+        let params = file.params.as_ref().filter(has);
         let target = file.target.as_ref().filter(|_| {
             let written = serde_json::to_value(&request.target).unwrap_or_default();
             params.is_none() && written.get(field).is_some_and(|value| !value.is_null())
@@ -129,7 +130,7 @@ impl Builder<'_> {
             }
             (None, Some(kind)) => {
                 let params =
-                    file.params.as_ref().map_or_else(|| serde_json::json!({}), |p| p.0.clone());
+                    file.params.as_ref().map_or_else(|| serde_json::json!({}), |p| p.value.value());
                 let table = file.params.as_ref().map_or(kind.place, |p| p.place);
                 let read = |params| Params::from_json(kind.value, params);
                 let params = read(params.clone()).map_err(|e| {

@@ -4,7 +4,7 @@ use faultd_api::{Kind, Span, Target};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::scenario::read::{Free, Located};
+use crate::scenario::read::{Located, Placed};
 
 /// A fault on the timeline: in the words of `faultctl inject` (`inject`), or in those of the API
 /// (`kind`, `params`, `target`).
@@ -24,7 +24,7 @@ pub struct FaultFile {
     pub kind: Option<Located<Kind>>,
     /// Its parameters; see its page in the catalogue.
     #[serde(default)]
-    pub params: Option<Located<Free>>,
+    pub params: Option<Located<Placed>>,
     /// What it hits.
     #[serde(default)]
     pub target: Option<Located<Target>>,

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::scenario::read::{Free, Located, Ordered};
+use crate::scenario::read::{Located, Ordered, Placed};
 
 /// An HTTP request. One of `body`, `json`, `form` and `file` at most.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -18,7 +18,7 @@ pub struct HttpFile {
     /// The body as text; a template.
     pub body: Option<Located<String>>,
     /// The body as JSON; its texts are templates.
-    pub json: Option<Located<Free>>,
+    pub json: Option<Located<Placed>>,
     /// The body as a form; its values are templates.
     pub form: Option<Ordered<Located<String>>>,
     /// The body from a file, as it is; relative to the scenario.

@@ -263,27 +263,3 @@ impl JsonSchema for OneOrMany {
         })
     }
 }
-
-/// Any value, as it stands in the file.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Free(pub serde_json::Value);
-
-impl<'de> Deserialize<'de> for Free {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        serde_json::Value::deserialize(deserializer).map(Self)
-    }
-}
-
-impl JsonSchema for Free {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Any".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!(true)
-    }
-}

@@ -15,7 +15,7 @@ mod variables;
 pub(super) use deserialize::from_node;
 pub use error::{LoadError, Place};
 pub(super) use error::{Problem, Text};
-pub use located::{Amount, Free, Located, OneOrMany, Ordered, TextOr};
+pub use located::{Amount, Located, OneOrMany, Ordered, TextOr};
 pub use node::{Node, Value};
 pub(super) use parse::{Format, parse};
 pub use placed::Placed;
