@@ -24,9 +24,10 @@ pub fn mask(flag: u64) -> u64 {
     mask
 }
 
-/// The same value. Of a comparison that it recognises the compiler makes a branch.
+/// The same value, of which the compiler knows nothing: of a comparison that it
+/// recognises it would make a branch, and a bound that it knows it would not check.
 #[inline(always)]
-fn opaque(value: u64) -> u64 {
+pub fn opaque(value: u64) -> u64 {
     let same;
     // SAFETY: no instruction at all.
     unsafe { asm!("/* {0} */", inout(reg) value => same, options(pure, nomem, nostack)) };

@@ -1,14 +1,12 @@
 //! Whether a rule makes the current call fail.
 
-use core::arch::asm;
-
 use aya_ebpf::helpers::bpf_ktime_get_boot_ns;
 use faultd_abi::syscall::{CallKey, Offsets, SLOTS};
 
 use crate::{
     atomic,
     context::{Address, number},
-    flag::{is_below, is_zero, mask, remainder},
+    flag::{is_below, is_zero, mask, opaque, remainder},
     maps::{CALLS, RULES, SETTINGS, STATES},
     named::named,
     rng::draw,
@@ -68,20 +66,12 @@ pub fn judge(hook: u32, dentries: impl FnOnce(&Offsets) -> Option<(Address, Addr
 #[inline(always)]
 pub fn answer(error: u32) -> i64 {
     const LOWEST: i64 = -4095; // MAX_ERRNO, include/linux/err.h
-    let result = unknown(-i64::from(error));
+    let result = opaque((-i64::from(error)) as u64) as i64;
     if result < LOWEST {
         return 0;
     }
-    let result = unknown(result);
+    let result = opaque(result as u64) as i64;
     if result > 0 { 0 } else { result }
-}
-
-#[inline(always)]
-fn unknown(value: i64) -> i64 {
-    let same;
-    // SAFETY: no instruction at all.
-    unsafe { asm!("/* {0} */", inout(reg) value => same, options(nomem, nostack)) };
-    same
 }
 
 /// Counts a call that a rule matches; the error if the rule hits it, or 0.
