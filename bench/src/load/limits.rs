@@ -1,16 +1,29 @@
 //! Descriptors and cores.
 
+use std::fs::File;
+
 use nix::{
+    fcntl::{FcntlArg, fcntl},
     sched::{CpuSet, sched_getaffinity, sched_setaffinity},
     sys::resource::{Resource, getrlimit, setrlimit},
-    unistd::Pid,
+    unistd::{Pid, close},
 };
+
+/// Connections that the server here has at most.
+const CONNECTIONS: i32 = 16_384;
 
 /// Lets this process, and what it starts, open as many files as it may.
 pub fn raise() {
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         // Too few show as failed requests.
         let _raised = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+    // Where there are threads, the table of descriptors grows only after a grace period of RCU:
+    // the server would stand still meanwhile. So it grows now.
+    if let Ok(file) = File::open("/dev/null")
+        && let Ok(last) = fcntl(&file, FcntlArg::F_DUPFD_CLOEXEC(CONNECTIONS - 1))
+    {
+        let _closed = close(last);
     }
 }
 

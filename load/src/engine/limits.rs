@@ -1,8 +1,12 @@
 //! What this host allows: descriptors and ports, looked at before the run.
 
-use std::{fs, thread};
+use std::{fs, io, thread};
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::{
+    fcntl::{FcntlArg, fcntl},
+    sys::resource::{Resource, getrlimit, setrlimit},
+    unistd::close,
+};
 
 use crate::{
     plan::{Arrival, Plan},
@@ -21,12 +25,35 @@ pub struct Limit {
     pub fatal: bool,
 }
 
-/// Raises the descriptor limit as far as it goes, and says what is short for `plan`. Returns that
-/// and the limit.
+/// Raises the descriptor limit as far as it goes, makes room for those that `plan` may need, and
+/// says what is short for it. Returns that and the limit.
 #[must_use]
 pub fn preflight(plan: &Plan) -> (Vec<Limit>, u64) {
     let descriptors = raise_descriptors();
+    let (users, in_flight) = connections(plan);
+    // A table that stays small only makes its growth felt.
+    let _room = make_room((users + in_flight + SPARE).min(descriptors));
     (short(plan, descriptors, local_ports()), descriptors)
+}
+
+/// Makes the table of descriptors large enough for `count`. The kernel grows it when it is full,
+/// and lets whoever opened the one too many wait for all processors to have passed by if there
+/// are several threads (`expand_fdtable` in fs/file.c): 10 ms and more in which nothing is sent.
+fn make_room(count: u64) -> io::Result<()> {
+    let last = i32::try_from(count.saturating_sub(1)).unwrap_or(i32::MAX);
+    let file = fs::File::open("/dev/null")?;
+    close(fcntl(&file, FcntlArg::F_DUPFD_CLOEXEC(last))?)?;
+    Ok(())
+}
+
+/// Connections that users and arrivals may need at most.
+fn connections(plan: &Plan) -> (u64, u64) {
+    let users = plan.stages.iter().map(|stage| match stage.arrival {
+        Arrival::Users { from, to } => u64::from(from.max(to)),
+        Arrival::Rate { .. } | Arrival::Pause => 0,
+    });
+    let open = plan.stages.iter().any(|stage| matches!(stage.arrival, Arrival::Rate { .. }));
+    (users.max().unwrap_or(0), if open { plan.limits.in_flight as u64 } else { 0 })
 }
 
 fn raise_descriptors() -> u64 {
@@ -46,13 +73,7 @@ fn local_ports() -> Option<u64> {
 }
 
 fn short(plan: &Plan, descriptors: u64, ports: Option<u64>) -> Vec<Limit> {
-    let users = plan.stages.iter().map(|stage| match stage.arrival {
-        Arrival::Users { from, to } => u64::from(from.max(to)),
-        Arrival::Rate { .. } | Arrival::Pause => 0,
-    });
-    let users = users.max().unwrap_or(0);
-    let open = plan.stages.iter().any(|stage| matches!(stage.arrival, Arrival::Rate { .. }));
-    let in_flight = if open { plan.limits.in_flight as u64 } else { 0 };
+    let (users, in_flight) = connections(plan);
     let mut found = Vec::new();
     if users + SPARE > descriptors {
         found.push(Limit {
@@ -110,6 +131,14 @@ mod tests {
 
     use super::*;
     use crate::plan::{Limits, Stage};
+
+    #[test]
+    fn the_table_has_room() {
+        make_room(700).unwrap();
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let size = status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap();
+        assert!(size.trim().parse::<u64>().unwrap() >= 700, "{size}");
+    }
 
     #[test]
     fn what_is_short_is_told_before_the_run() {
