@@ -10,7 +10,7 @@ use crate::{
     engine::{Run, targets},
     plan::{
         Arrival, Body, Flow, HttpRequest, HttpVersion, Limits, Plan, ProbePlan, Request, Scheme,
-        Stage, Step, Streaming, TlsFiles,
+        Stage, Step, Streaming, Think, TlsFiles,
     },
     report,
     summary::ScenarioInfo,
@@ -75,8 +75,8 @@ pub struct HttpArgs {
     /// counted as interrupted, which is no failure
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30s")]
     grace: Duration,
-    /// A pause of each user after an answer
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    /// A pause of each user after an answer, or after a request that failed
+    #[arg(long, value_name = "DURATION", value_parser = duration, requires = "users")]
     think: Option<Duration>,
     /// A connection for each request
     #[arg(long)]
@@ -220,8 +220,8 @@ fn plan(args: &HttpArgs) -> Result<Plan> {
     });
     let mut step = Step::new("request", Request::Http(Box::new(request)));
     step.timeout = args.timeout;
-    step.think = args.think.map(|pause| crate::plan::Think { min: pause, max: pause });
-    let flow = Flow { keep_connections: !args.no_keepalive, ..Flow::single(step) };
+    let think = args.think.map(|pause| Think { min: pause, max: pause });
+    let flow = Flow { keep_connections: !args.no_keepalive, think, ..Flow::single(step) };
     let hold = match (args.rate, args.users) {
         (Some(rate), _) => Arrival::rate(rate),
         (None, Some(users)) => Arrival::users(users),

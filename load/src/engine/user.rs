@@ -54,6 +54,8 @@ pub struct User {
     arrives: bool,
     /// Connections that it could not open since it last could.
     pub refused: u32,
+    /// The pause after a step that ended its flow.
+    owed: Option<Think>,
     /// What went wrong last.
     pub last_failure: Option<Failure>,
     /// The status of the last answer; 0: none.
@@ -114,12 +116,13 @@ impl User {
             draws,
             arrives,
             refused: 0,
+            owed: None,
             last_failure: None,
             last_status: 0,
         }
     }
 
-    /// Goes through flow number `index`, which was due at `due`.
+    /// Goes through flow number `index`, which was due at `due`, and pauses after it.
     pub async fn flow(&mut self, index: usize, due: u64) -> Ended {
         let prepared = std::sync::Arc::clone(&self.worker.prepared);
         let flow = &prepared.plan.flows[index];
@@ -128,6 +131,12 @@ impl User {
         if ended != Ended::Interrupted {
             let (end, completed) = (self.worker.clock.now(), ended == Ended::Completed);
             self.worker.recorder.borrow_mut().flow_ended(index, due, end, completed);
+            // Somebody who reads what went wrong takes as long; without it a server that fails
+            // fast would be asked as often as the processor allows.
+            let (owed, arrives) = (self.owed.take(), self.arrives);
+            for think in [owed, flow.think].into_iter().flatten().filter(|_| !arrives) {
+                self.think(think).await;
+            }
         }
         ended
     }
@@ -155,6 +164,7 @@ impl User {
                 let passed = self.step(prepared, due).await;
                 if !passed && !prepared.step.may_fail {
                     ended = Ended::Failed;
+                    self.owed = prepared.step.think;
                     break 'steps;
                 }
                 if let Some(think) = prepared.step.think {

@@ -20,6 +20,9 @@ pub struct Flow {
     pub keep_connections: bool,
     /// Users keep the values of their variables from one run of the flow to the next.
     pub keep_variables: bool,
+    /// A pause of each user after each run, however it ended. Arrivals have none: the next one
+    /// comes when it is due.
+    pub think: Option<Think>,
 }
 
 impl Flow {
@@ -31,6 +34,7 @@ impl Flow {
             steps: vec![step],
             keep_connections: true,
             keep_variables: false,
+            think: None,
         }
     }
 }
@@ -52,7 +56,7 @@ pub struct Step {
     pub extracts: Vec<Extract>,
     /// What must hold for the answer.
     pub checks: Vec<Check>,
-    /// A pause after the step.
+    /// A pause after the step; of users also when the step has failed.
     pub think: Option<Think>,
     /// The flow goes on when this step has failed.
     pub may_fail: bool,

@@ -5,7 +5,7 @@ use std::{fmt::Write, time::Duration};
 use super::Scenario;
 use crate::{
     figures,
-    plan::{Arrival, ReadBack, Request},
+    plan::{Arrival, ReadBack, Request, Step, Think},
 };
 
 /// What a scenario does and when, for people.
@@ -75,7 +75,8 @@ fn write(out: &mut String, scenario: &Scenario) -> std::fmt::Result {
     }
     writeln!(out, "\nflows")?;
     for flow in plan.setup.iter().chain(&plan.flows).chain(&plan.teardown) {
-        let steps: Vec<String> = flow.steps.iter().map(step).collect();
+        let think = flow.think.iter().map(|think| format!("[think {}]", range(think)));
+        let steps: Vec<String> = flow.steps.iter().map(step).chain(think).collect();
         writeln!(out, "  {}: {}", flow.name, steps.join(" → "))?;
     }
     if let Some(ledger) = &plan.ledger {
@@ -109,12 +110,17 @@ fn write(out: &mut String, scenario: &Scenario) -> std::fmt::Result {
     Ok(())
 }
 
-fn step(step: &crate::plan::Step) -> String {
+fn step(step: &Step) -> String {
     let times = if step.repeat > 1 { format!(" ×{}", step.repeat) } else { String::new() };
     match step.request {
         Request::None => format!("[{}]", step.name),
         _ => format!("{}{times}", step.name),
     }
+}
+
+fn range(think: &Think) -> String {
+    let [min, max] = [think.min, think.max].map(humantime::format_duration);
+    if think.min == think.max { min.to_string() } else { format!("{min}..{max}") }
 }
 
 fn arrival(arrival: Arrival) -> String {

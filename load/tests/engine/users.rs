@@ -53,6 +53,31 @@ fn users_ramp_up_and_down_and_think() {
 }
 
 #[test]
+fn who_thinks_also_thinks_after_a_failure() {
+    let server = Server::start();
+    let pause = Duration::from_millis(100);
+    let think = Some(Think { min: pause, max: pause });
+    for path in ["/", "/unavailable"] {
+        let mut after_a_step =
+            plan(get(server.port, path), Arrival::users(4), Duration::from_secs(1));
+        let mut after_a_flow = after_a_step.clone();
+        after_a_step.flows[0].steps[0].think = think;
+        after_a_flow.flows[0].think = think;
+        for plan in [after_a_step, after_a_flow] {
+            let due = figures(plan).total.due;
+            // At most ten a second of each, on a slow machine fewer.
+            assert!((8..=44).contains(&due), "{path}: {due}");
+        }
+    }
+    // Nobody waits for an arrival: the next one comes when it is due.
+    let mut arriving = plan(get(server.port, "/"), Arrival::rate(50.0), Duration::from_secs(1));
+    arriving.flows[0].think = Some(Think { min: pause * 100, max: pause * 100 });
+    let summary = figures(arriving);
+    assert_eq!(summary.total.ok, 50);
+    assert!(summary.total.connections.opened < 50, "they are kept all the same");
+}
+
+#[test]
 fn users_without_a_server_do_not_spin() {
     let port = Server::start().port;
     let summary = figures(plan(get(port, "/"), Arrival::users(4), Duration::from_millis(500)));

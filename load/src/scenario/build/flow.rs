@@ -36,6 +36,7 @@ impl Builder<'_> {
             steps,
             keep_connections: false,
             keep_variables: true,
+            think: None,
         }])
     }
 
@@ -70,17 +71,15 @@ impl Builder<'_> {
             let extracted = file.steps.iter().flat_map(|s| &s.extract.0);
             self.known.extend(extracted.map(|(name, _)| name.value.clone()));
         }
-        let mut steps = self.steps(&file.steps).map_err(|e| e.within("steps"))?;
+        let steps = self.steps(&file.steps).map_err(|e| e.within("steps"))?;
         self.known = before;
-        if let Some(text) = &file.think {
-            let think = think(text).map_err(|e| e.within("think"))?;
-            steps.push(pause(format!("think {}", text.as_str()), think));
-        }
+        let pause = file.think.as_ref().map(think).transpose().map_err(|e| e.within("think"))?;
         Ok(Flow {
             name,
             steps,
             keep_connections: file.keep_connections,
             keep_variables: file.keep_variables,
+            think: pause,
         })
     }
 
@@ -259,12 +258,6 @@ fn has_what_is_looked_at(file: &StepFile, request: &Request) -> Result<(), Probl
         }
     }
     Ok(())
-}
-
-fn pause(name: String, think: Think) -> Step {
-    let mut step = Step::new(name, Request::None);
-    step.think = Some(think);
-    step
 }
 
 fn think(text: &Located<String>) -> Result<Think, Problem> {

@@ -111,8 +111,13 @@ impl Builder<'_> {
         if let (Some(source), Some(last)) = (told, steps.last_mut()) {
             last.extracts.push(Extract { variable: variable.clone(), source, default: None });
         }
-        let flow =
-            Flow { name: "ledger".into(), steps, keep_connections: true, keep_variables: true };
+        let flow = Flow {
+            name: "ledger".into(),
+            steps,
+            keep_connections: true,
+            keep_variables: true,
+            think: None,
+        };
         let parallel = match &file.parallel {
             Some(n) if n.value == 0 || n.value > PARALLEL.1 => {
                 let message = format!("takes a number from 1 to {}, got {}", PARALLEL.1, n.value);

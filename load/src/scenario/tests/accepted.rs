@@ -1,7 +1,7 @@
 //! What is understood, and as what.
 
 use super::*;
-use crate::plan::{Arrival, Body, Request, Scheme, Stage};
+use crate::plan::{Arrival, Body, Request, Scheme, Stage, Think};
 
 const FULL: &str = r#"
 name: checkout under latency
@@ -111,7 +111,9 @@ fn a_full_scenario_becomes_a_plan() {
     assert_eq!(scenario.info.targets, ["http://127.0.0.1:8080", "https://::1:8443"]);
 
     let browse = &plan.flows[0];
-    assert_eq!(browse.steps.len(), 2, "the pause after each run is a step");
+    let seconds = Duration::from_secs;
+    assert_eq!(browse.steps.len(), 1);
+    assert_eq!(browse.think, Some(Think { min: seconds(1), max: seconds(3) }));
     assert_eq!((browse.steps[0].repeat, browse.steps[0].timeout), (3, Duration::from_secs(5)));
     let Request::Http(get) = &browse.steps[0].request else { panic!("{browse:?}") };
     assert_eq!((get.method.as_str(), get.target.port), ("GET", 8080));
