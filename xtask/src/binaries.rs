@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::{cmd::run, paths::Paths};
 
 /// Programs that the tests run.
-const BINARIES: [&str; 2] = ["faultd", "faultctl"];
+const BINARIES: [&str; 3] = ["faultd", "faultctl", "faultload"];
 
 /// Cargo, the same that runs this.
 #[must_use]
@@ -17,7 +17,7 @@ pub fn cargo(paths: &Paths) -> Command {
     cargo
 }
 
-/// Builds faultd (with its fail points) and faultctl, and returns their paths.
+/// Builds faultd (with its fail points) and faultctl, and returns the paths of what is there then.
 ///
 /// # Errors
 /// If they do not build.

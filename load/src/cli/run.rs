@@ -42,7 +42,13 @@ pub struct RunArgs {
     #[arg(long, value_name = "TAG")]
     skip: Vec<String>,
     /// Socket of the daemon that injects the faults
-    #[arg(long, value_name = "PATH", default_value = faultd_api::DEFAULT_SOCKET)]
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "FAULTD_SOCKET",
+        hide_env_values = true,
+        default_value = faultd_api::DEFAULT_SOCKET
+    )]
     socket: PathBuf,
     /// Writes a line for each attempt there: .csv or .jsonl. Notes of the ledger are kept beside it
     #[arg(long, value_name = "FILE")]

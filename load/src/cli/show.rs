@@ -8,7 +8,8 @@ use crate::{
     summary::Second,
 };
 
-/// Where there is no terminal, a line in so many seconds.
+/// Where there is no terminal, a line in so many seconds; and one whenever a fault has begun or
+/// ended.
 const EVERY: u32 = 5;
 
 /// Shows progress on standard error.
@@ -17,13 +18,16 @@ pub struct Show {
     quiet: bool,
     terminal: bool,
     active: Active,
+    /// Faults of the second before.
+    before: Vec<String>,
 }
 
 impl Show {
     /// On standard error, unless `quiet`.
     #[must_use]
     pub fn new(quiet: bool) -> Self {
-        Self { quiet, terminal: stderr().is_terminal(), active: Active::default() }
+        let (active, before) = (Active::default(), Vec::new());
+        Self { quiet, terminal: stderr().is_terminal(), active, before }
     }
 
     /// With the faults that are `active`.
@@ -36,9 +40,10 @@ impl Show {
 impl Observer for Show {
     fn second(&mut self, row: &Second, progress: &Progress) -> bool {
         let last = progress.at_s + 0.5 >= progress.planned_s;
-        let due = self.terminal || last || row.t_s % EVERY == EVERY - 1;
+        let faults = self.active.names();
+        let due = self.terminal || last || faults != self.before || row.t_s % EVERY == EVERY - 1;
         if !self.quiet && due {
-            let line = line(row, progress, &self.active.names());
+            let line = line(row, progress, &faults);
             // Progress that cannot be shown is no reason to end a run.
             let _shown = if self.terminal {
                 let end = if last || progress.stopping { "\n" } else { "" };
@@ -47,6 +52,7 @@ impl Observer for Show {
                 writeln!(stderr(), "{line}")
             };
         }
+        self.before = faults;
         true
     }
 }

@@ -45,7 +45,7 @@ impl Artifacts {
     /// # Errors
     /// If something does not build; the compiler has said why.
     pub fn build(paths: &Paths) -> Result<Self> {
-        let programs = binaries::build(paths)?;
+        binaries::build(paths)?;
         let mut cargo = binaries::cargo(paths);
         cargo.args(["test", "--quiet", "--no-run", "--lib", "--bins", "--tests"]).args([
             "--features",
@@ -59,6 +59,8 @@ impl Artifacts {
         let (privileged, unit) = executables(&String::from_utf8_lossy(&output.stdout))
             .into_iter()
             .partition(|(_, privileged)| *privileged);
+        // Faultload comes with its own tests, and with the features that they build it with.
+        let programs = binaries::present(paths);
         let plain = |list: Vec<(Executable, bool)>| list.into_iter().map(|(e, _)| e).collect();
         Ok(Self { unit: plain(unit), privileged: plain(privileged), programs })
     }

@@ -37,7 +37,7 @@ const BY_THE_CLOCK: [&str; 4] = ["jitter::", "latency::", "qdisc::", "delay_line
 
 /// Tests about what programs compute and what the daemon says, which no kernel changes: on the
 /// newest kernel alone, for the sake of time. The host tier has them too.
-const ON_THE_NEWEST: [&str; 25] = [
+const ON_THE_NEWEST: [&str; 26] = [
     "delay_line::timing::",
     "explain::",
     "fixtures::",
@@ -52,6 +52,7 @@ const ON_THE_NEWEST: [&str; 25] = [
     "kill::who_",
     "kill::without",
     "latency::counts_once",
+    "load::",
     "loss::a_seed",
     "loss::correlation",
     "loss::draws",

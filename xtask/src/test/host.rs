@@ -48,7 +48,8 @@ fn run_test(artifacts: &Artifacts, executable: &Executable, test: &str) -> Resul
         .current_dir(&executable.dir)
         .env("FAULTD_TEST_TIER", "host")
         .env("FAULTD_BIN", artifacts.program("faultd")?)
-        .env("FAULTCTL_BIN", artifacts.program("faultctl")?);
+        .env("FAULTCTL_BIN", artifacts.program("faultctl")?)
+        .env("FAULTLOAD_BIN", artifacts.program("faultload")?);
     let outcome = run_task(&task, &mut command, |_| {});
     Ok(TestResult::of_process(Tier::Host, None, &name, outcome))
 }

@@ -164,6 +164,9 @@ pub fn typed(text: &str) -> Result<(Params, Target), String> {
     };
     let command = Command::new(kind.name()).disable_help_flag(true).no_binary_name(false);
     let command = Target::augment_args(Params::augment_args(kind, command));
+    if let Some(key) = words.iter().find_map(|word| beside(word)) {
+        return Err(format!("--{key} stands beside `inject` here: `{key}: …`"));
+    }
     let wrong = |e: clap::Error| {
         let all = e.render().to_string();
         // What is missing stands on the line after the first.
@@ -175,6 +178,12 @@ pub fn typed(text: &str) -> Result<(Params, Target), String> {
     let params = Params::from_arg_matches(kind, &matches).map_err(wrong)?;
     let target = Target::from_arg_matches(&matches).map_err(wrong)?;
     Ok((params, target))
+}
+
+/// The key that says in a scenario what this option says to faultctl.
+fn beside(word: &str) -> Option<&str> {
+    let option = word.strip_prefix("--")?.split('=').next()?;
+    ["for", "label", "seed", "backend", "lease", "force"].into_iter().find(|key| *key == option)
 }
 
 /// A fault as `faultctl inject` would take it.
@@ -222,6 +231,7 @@ mod tests {
             ("latency --port 80", "the following required arguments were not provided: --ms"),
             ("latency --ms x", "invalid value 'x' for '--ms"),
             ("latency --ms 5 --prot 80", "unexpected argument '--prot' found"),
+            ("latency --ms 5 --for 9s", "--for stands beside `inject` here: `for: …`"),
             ("latency 'x", "\"latency 'x\": a quote is not closed"),
         ] {
             let error = typed(text).unwrap_err();
