@@ -40,7 +40,7 @@ fn write(out: &mut String, scenario: &Scenario) -> std::fmt::Result {
         });
         let flows = flows.collect::<Vec<_>>().join(", ");
         let end = at + stage.duration;
-        let what = arrival(stage.arrival);
+        let what = stage.arrival;
         let flows = if stage.arrival == Arrival::Pause { "" } else { &flows };
         writeln!(
             out,
@@ -121,18 +121,6 @@ fn step(step: &Step) -> String {
 fn range(think: &Think) -> String {
     let [min, max] = [think.min, think.max].map(humantime::format_duration);
     if think.min == think.max { min.to_string() } else { format!("{min}..{max}") }
-}
-
-fn arrival(arrival: Arrival) -> String {
-    match arrival {
-        Arrival::Rate { from, to } if from == to => format!("{}/s", figures::number(from)),
-        Arrival::Rate { from, to } => {
-            format!("{}/s → {}/s", figures::number(from), figures::number(to))
-        }
-        Arrival::Users { from, to } if from == to => format!("{from} users"),
-        Arrival::Users { from, to } => format!("{from} → {to} users"),
-        Arrival::Pause => "pause".into(),
-    }
 }
 
 fn time(time: Duration) -> String {

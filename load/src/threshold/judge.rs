@@ -27,9 +27,6 @@ pub fn judge(summary: &mut Summary, thresholds: &[Threshold]) {
         result.passed &= !result.aborted;
     }
     results.extend(skipped(summary));
-    if thresholds.is_empty() {
-        results.extend(nothing_good(summary));
-    }
     summary.thresholds = results;
 
     let mut reasons = std::mem::take(&mut summary.verdict.reasons);
@@ -39,7 +36,9 @@ pub fn judge(summary: &mut Summary, thresholds: &[Threshold]) {
         reasons.extend(summary.fitness.reasons.iter().cloned());
     }
     let broken = summary.thresholds.iter().filter(|t| !t.passed);
-    let mut unmet: Vec<String> = broken.map(|t| format!("{}: {}", t.expression, t.text)).collect();
+    let broken = broken.map(|t| format!("{}: {}", t.expression, t.text));
+    let nothing_good = nothing_good(summary).filter(|_| thresholds.is_empty());
+    let mut unmet: Vec<String> = nothing_good.into_iter().chain(broken).collect();
     unmet.extend(failed_checks(summary, thresholds));
     unmet.extend(lost_writes(summary, thresholds));
     unmet.extend(unread_writes(summary));
@@ -81,15 +80,11 @@ fn skipped(summary: &Summary) -> Option<ThresholdResult> {
 
 /// Asked of a run of which nothing else is asked: that no request at all succeeds is never meant.
 /// Requests that fail are what a fault makes, so fewer good ones are for thresholds to judge.
-fn nothing_good(summary: &Summary) -> Option<ThresholdResult> {
+fn nothing_good(summary: &Summary) -> Option<String> {
     let total = &summary.total;
-    (total.sent > 0 && total.ok == 0).then(|| ThresholdResult {
-        expression: "error_ratio < 100%".into(),
-        passed: false,
-        measured: total.error_ratio,
-        text: format!("none of {} requests succeeded", figures::count(total.sent)),
-        aborted: false,
-    })
+    let cause = summary.main_cause().map(|cause| format!(": {cause}")).unwrap_or_default();
+    (total.sent > 0 && total.ok == 0)
+        .then(|| format!("none of {} requests succeeded{cause}", figures::count(total.sent)))
 }
 
 fn failed_checks(summary: &Summary, thresholds: &[Threshold]) -> Vec<String> {
@@ -215,7 +210,8 @@ mod tests {
         assert_eq!(code(&[], ok(1)), 0);
         let summary = judged(&[], ok(0));
         assert_eq!(summary.verdict.exit_code, 99);
-        assert!(summary.verdict.reasons[0].starts_with("error_ratio < 100%: none of "));
+        assert!(summary.verdict.reasons[0].starts_with("none of "));
+        assert!(summary.thresholds.is_empty(), "nobody wrote one");
         assert_eq!(code(&["requests > 0"], ok(0)), 0, "somebody has said what is asked");
         assert_eq!(code(&[], |s| s.total = Default::default()), 0, "nothing was to be sent");
     }
