@@ -5,14 +5,14 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use faultload::cli::{Cli, run, tell};
+use faultload::cli::{Chain, Cli, run, tell};
 
 fn main() -> ExitCode {
     // Usage errors end with 2, as clap has it.
     match run(Cli::parse()) {
         Ok(code) => code.into(),
         Err(error) => {
-            tell(format_args!("error: {error:#}"));
+            tell(format_args!("error: {}", Chain(&error)));
             faultload::threshold::EXIT_ERROR.into()
         }
     }

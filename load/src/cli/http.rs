@@ -11,7 +11,7 @@ use super::{
     samples::{self, Samples},
     show::Show,
     tell,
-    typed::{above_zero, duration, header, no_number, rate, template},
+    typed::{above_zero, count, duration, header, no_number, rate, seed, template},
     url::Url,
 };
 use crate::{
@@ -42,7 +42,7 @@ pub struct HttpArgs {
         long,
         short_alias = 'c',
         alias = "connections",
-        value_parser = clap::value_parser!(u32).range(1..)
+        value_parser = count
     )]
     users: Option<u32>,
     /// How long: 30s, 5m, 1h30m
@@ -111,13 +111,13 @@ pub struct HttpArgs {
     #[arg(long)]
     probe: bool,
     /// Threads that send [default: one a processor]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    threads: Option<u16>,
+    #[arg(long, value_name = "N", value_parser = count)]
+    threads: Option<u32>,
     /// Requests in flight at most, with --rate; what is due beyond it waits
     #[arg(
         long,
         value_name = "N",
-        value_parser = clap::value_parser!(u32).range(1..),
+        value_parser = count,
         default_value_t = 10_000
     )]
     in_flight: u32,
@@ -134,7 +134,7 @@ pub struct HttpArgs {
     #[arg(long)]
     json: bool,
     /// Repeats the random decisions of a run
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = seed)]
     seed: Option<u64>,
 }
 
@@ -262,7 +262,7 @@ fn plan(args: &HttpArgs) -> Result<Plan, Usage> {
         setup: Vec::new(),
         teardown: Vec::new(),
         limits: Limits {
-            workers: args.threads.map(usize::from),
+            workers: args.threads.map(|threads| threads as usize),
             in_flight: args.in_flight as usize,
             grace: args.grace,
             ..Limits::default()

@@ -21,7 +21,7 @@ pub use http::HttpArgs;
 pub use result::{CompareArgs, ReportArgs};
 pub use run::RunArgs;
 pub use scenario::{ScenarioArgs, SchemaArgs};
-pub use tell::tell;
+pub use tell::{Chain, tell};
 pub use url::{Url, UrlError};
 
 /// An honest load generator.
@@ -65,7 +65,7 @@ pub fn run(cli: Cli) -> anyhow::Result<u8> {
     };
     match done {
         Err(error) if error.is::<Usage>() => {
-            tell(format_args!("error: {error:#}"));
+            tell(format_args!("error: {}", Chain(&error)));
             Ok(USAGE)
         }
         done => done,

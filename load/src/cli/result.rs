@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::{USAGE, print, tell};
+use super::{USAGE, print, tell, typed::percent};
 use crate::{
     compare::{self, CompareError},
     report,
@@ -48,7 +48,7 @@ pub struct CompareArgs {
     #[arg(long, value_name = "RESULT")]
     more_current: Vec<PathBuf>,
     /// Changes below this many percent are no regression
-    #[arg(long, value_name = "PERCENT", default_value_t = 10.0)]
+    #[arg(long, value_name = "PERCENT", value_parser = percent, default_value_t = 10.0)]
     threshold: f64,
     /// The comparison as JSON
     #[arg(long)]

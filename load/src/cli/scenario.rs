@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow};
 use clap::{Args, ValueEnum};
 
-use super::{USAGE, print, tell};
+use super::{
+    USAGE, print, tell,
+    typed::{factor, seed},
+};
 use crate::scenario::{self, LoadError, Options, Scenario};
 
 /// A scenario file and what is said to it.
@@ -18,10 +21,10 @@ pub struct ScenarioArgs {
     #[arg(long = "var", value_name = "NAME=VALUE", value_parser = assignment)]
     vars: Vec<(String, String)>,
     /// Factor of all times of the run's course: 0.1 makes ten minutes one
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    #[arg(long, value_name = "FACTOR", value_parser = factor, default_value_t = 1.0)]
     scale: f64,
     /// Repeats the random decisions of a run
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = seed)]
     seed: Option<u64>,
 }
 

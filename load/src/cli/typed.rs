@@ -30,6 +30,28 @@ pub(super) fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A whole number above zero.
+pub(super) fn count(text: &str) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "takes a whole number above zero".into())
+}
+
+/// A seed.
+pub(super) fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "takes a whole number, such as the seed that a result names".into())
+}
+
+/// A factor of times.
+pub(super) fn factor(text: &str) -> Result<f64, String> {
+    text.parse().map_err(|_| "takes a factor, such as 0.1".into())
+}
+
+/// A number of percent, with its sign or without.
+pub(super) fn percent(text: &str) -> Result<f64, String> {
+    let number = text.trim().strip_suffix('%').unwrap_or(text).trim();
+    number.parse().map_err(|_| "takes a percentage, such as 10 or 10%".into())
+}
+
 /// What other tools have, and this one has not.
 pub(super) fn no_number(_: &str) -> Result<Infallible, String> {
     Err("there is no number of requests: a run lasts for a time, so --rate 100 --for 10s sends \
@@ -74,6 +96,16 @@ mod tests {
         assert_eq!(above_zero("0s").unwrap_err(), "must be above zero");
         assert_eq!(rate("0/s").unwrap_err(), "must be above zero");
         assert_eq!(rate("2/s"), Ok(2.0));
+    }
+
+    #[test]
+    fn numbers_are_asked_for_in_words() {
+        assert_eq!((percent("500%"), percent("12.5")), (Ok(500.0), Ok(12.5)));
+        assert_eq!(percent("much").unwrap_err(), "takes a percentage, such as 10 or 10%");
+        assert_eq!(count("0").unwrap_err(), "takes a whole number above zero");
+        assert_eq!((count("7"), seed("18446744073709551615")), (Ok(7), Ok(u64::MAX)));
+        assert!(seed("-1").is_err() && factor("slow").is_err());
+        assert_eq!(factor("0.5"), Ok(0.5));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! HTTP/2 (RFC 9113), by the h2 crate.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     io,
     pin::Pin,
     rc::Rc,
@@ -13,7 +13,7 @@ use h2::{RecvStream, client::SendRequest};
 use http::{HeaderMap, Method, Request, Uri, Version};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{http1::Sink, net::Stream};
+use super::{greeting::Greeting, http1::Sink, net::Stream};
 use crate::measure::{ErrorKind, Failure};
 
 /// Window for each stream and for all together, in bytes: a large answer does not wait for leave
@@ -37,6 +37,8 @@ struct State {
     /// Bytes written and read, and how much of that was told of.
     moved: Cell<(u64, u64)>,
     told: Cell<(u64, u64)>,
+    /// What the server said first.
+    greeting: RefCell<Greeting>,
 }
 
 /// An answer.
@@ -225,7 +227,10 @@ impl State {
         if error.is_io() || error.is_go_away() {
             self.closed.set(true);
         }
-        failure(error)
+        match self.greeting.borrow().of_another_protocol() {
+            Some(text) => Failure::new(ErrorKind::Protocol, text),
+            None => failure(error),
+        }
     }
 }
 
@@ -276,6 +281,7 @@ impl AsyncRead for Counted {
         let before = buffer.filled().len();
         let polled = this.stream.poll_read(cx, buffer);
         this.add(0, buffer.filled().len() - before);
+        this.state.greeting.borrow_mut().hear(&buffer.filled()[before..]);
         polled
     }
 }

@@ -1,6 +1,7 @@
 //! The clients that speak to targets.
 
 mod answer;
+mod greeting;
 pub mod grpc;
 pub mod http1;
 pub mod http2;

@@ -41,7 +41,7 @@ enum Place {
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
     /// Its name has no address.
-    #[error("{host}: no address: {source}")]
+    #[error("{host}: no address: {}", resolver_words(.source))]
     Resolve {
         /// The name.
         host: String,
@@ -56,6 +56,13 @@ pub enum TargetError {
         /// Why not.
         reason: String,
     },
+}
+
+/// What the resolver said, without what is said already.
+fn resolver_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    let doubled = "failed to lookup address information: ";
+    text.strip_prefix(doubled).map_or(text.clone(), str::to_owned)
 }
 
 impl Endpoint {

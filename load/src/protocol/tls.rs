@@ -1,10 +1,10 @@
 //! TLS, by rustls.
 
-use std::{path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc};
 
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct,
-    RootCertStore, SignatureScheme, WantsVerifier,
+    InvalidMessage, RootCertStore, SignatureScheme, WantsVerifier,
     client::{
         WantsClientCert,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -82,7 +82,15 @@ impl Tls {
                 return Failure::broken(&e);
             }
             match e.get_ref().and_then(|e| e.downcast_ref()) {
+                Some(rustls::Error::InvalidMessage(
+                    InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
+                )) => Failure::new(ErrorKind::Tls, "the server does not speak TLS on this port"),
                 Some(error) => Failure::new(ErrorKind::Tls, words(error)),
+                None if e.kind() == io::ErrorKind::UnexpectedEof => Failure::new(
+                    ErrorKind::Tls,
+                    "the server closed the connection in the TLS handshake: it may not speak TLS \
+                     on this port",
+                ),
                 None => Failure::new(ErrorKind::Tls, e.to_string()),
             }
         })
@@ -146,6 +154,16 @@ pub fn words(error: &rustls::Error) -> String {
         Error::InvalidCertificate(
             CertificateError::Expired | CertificateError::ExpiredContext { .. },
         ) => format!("the server's certificate has expired: {error}"),
+        Error::InvalidCertificate(CertificateError::Other(other))
+            if other.to_string().contains("CaUsedAsEndEntity") =>
+        {
+            "the server's certificate is one of an authority (CA:TRUE), not of a server: take any \
+             certificate (insecure)"
+                .into()
+        }
+        Error::InvalidCertificate(CertificateError::Other(other)) => {
+            format!("the server's certificate is not valid: {other}")
+        }
         Error::AlertReceived(AlertDescription::CertificateRequired) => {
             "the server asks for a client's certificate (cert, key)".into()
         }
@@ -201,5 +219,22 @@ impl ServerCertVerifier for AnyCertificate {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::OtherError;
+
+    use super::*;
+
+    #[test]
+    fn certificates_are_told_of_in_words() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("CaUsedAsEndEntity")]
+        struct Refused;
+        let other = CertificateError::Other(OtherError(Arc::new(Refused)));
+        let text = words(&rustls::Error::InvalidCertificate(other));
+        assert!(text.starts_with("the server's certificate is one of an authority"), "{text}");
     }
 }

@@ -38,7 +38,7 @@ use crate::{
     threshold::Threshold,
 };
 use file::ScenarioFile;
-use read::{Format, Problem, Text, from_node, insert, parse};
+use read::{Format, Problem, Text, Value, from_node, insert, parse};
 
 /// A scenario with every name resolved.
 #[derive(Debug, Clone)]
@@ -155,6 +155,10 @@ fn from_text(
         _ => text.error(problem),
     };
     let mut tree = parse(&text, format).map_err(error)?;
+    if tree.value == Value::Null {
+        let message = "says nothing: a scenario has at least `name`, `flows` and `stages`";
+        return Err(error(Problem::at(tree.place, message)));
+    }
     let vars = insert(&mut tree, &options.vars).map_err(error)?;
     let file: ScenarioFile = from_node(&tree).map_err(error)?;
     let given = vars.into_iter().filter(|(name, _)| options.vars.contains_key(name));

@@ -88,7 +88,7 @@ fn what_cannot_be_is_refused_before_the_first_request() {
         (&url, &["-t", "errors.conect == 0"], "did you mean `connect`?"),
         (&url, &["-n", "100"], "there is no number of requests"),
         (&url, &["--timeout", "0s"], "must be above zero"),
-        (&url, &["--in-flight", "0"], "0 is not in 1.."),
+        (&url, &["--in-flight", "0"], "takes a whole number above zero"),
         (&url, &["--out", &taken], "is no result of faultload and not empty (it has thesis.txt)"),
     ] {
         let arguments = [&["http", url, "--rate", "10", "--for", "1s"], more].concat();
@@ -165,4 +165,33 @@ fn a_set_up_that_fails_says_which_step_and_where() {
     let expected =
         format!("error: the set-up failed: step `login` (POST {url}/login): status 503\n");
     assert_eq!(error, expected);
+}
+
+#[test]
+fn a_port_of_another_protocol_is_told_as_such() {
+    let failing = |url: &str, more: &[&str]| {
+        let arguments = ["http", url, "--rate", "10", "--for", "1s", "--quiet"];
+        let (code, text, error) = said(&faultload(&[&arguments, more].concat()).output().unwrap());
+        assert!(is_unmet(code), "{code}: {error}");
+        text
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            thread::spawn(move || {
+                use std::io::{Read, Write};
+                let read = stream.read(&mut [0; 1024]);
+                let answer = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\nno\r\n";
+                drop(read.and_then(|_| stream.write_all(answer.as_bytes())));
+            });
+        }
+    });
+    let text = failing(&format!("http://127.0.0.1:{port}/"), &["--http2"]);
+    assert!(
+        text.contains("does not speak HTTP/2 (it says \"HTTP/1.1 400 Bad Request\")"),
+        "{text}"
+    );
+    let text = failing(&format!("https://127.0.0.1:{port}/"), &[]);
+    assert!(text.contains("the server does not speak TLS on this port"), "{text}");
 }

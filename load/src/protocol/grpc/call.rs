@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Uri, Version, header};
 use prost::Message;
 use prost_reflect::{DynamicMessage, MethodDescriptor, SerializeOptions};
 
-use super::{Keep, frame::framed};
+use super::{Keep, fit, frame::framed};
 use crate::{
     measure::{ErrorKind, Failure},
     plan::{GrpcRequest, Scheme, StatusRange},
@@ -177,7 +177,11 @@ fn encoded(method: &MethodDescriptor, json: &[u8]) -> Result<Bytes, String> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let wrong = |e: serde_json::Error| {
         let text = String::from_utf8_lossy(&json[..json.len().min(120)]);
-        format!("{text:?} is no {}: {e}", method.input().full_name())
+        // Which field it is about, the conversion does not say.
+        let written = serde_json::from_slice(json).ok();
+        let misfit = written.and_then(|value| fit(&value, &method.input()).err());
+        let why = misfit.map_or_else(|| e.to_string(), |misfit| misfit.to_string());
+        format!("{text:?} is no {}: {why}", method.input().full_name())
     };
     let message = DynamicMessage::deserialize(input, &mut deserializer).map_err(wrong)?;
     deserializer.end().map_err(wrong)?;

@@ -122,7 +122,22 @@ fn fit_whole(
     let alone = Value::Object([(name.to_owned(), value.clone())].into_iter().collect());
     match DynamicMessage::deserialize(message.clone(), alone) {
         Ok(_) => Ok(()),
-        Err(e) => Err(Misfit::new(e.to_string())),
+        Err(e) => Err(Misfit::new(misfit_words(value, field, &e))),
+    }
+}
+
+/// What the field takes and what it got; of what has a form of its own also what is wrong with
+/// that.
+fn misfit_words(value: &Value, field: &FieldDescriptor, error: &impl std::fmt::Display) -> String {
+    let kind = match field.kind() {
+        Kind::Message(message) => message.full_name().to_owned(),
+        Kind::Enum(names) => names.full_name().to_owned(),
+        plain => format!("{plain:?}").to_lowercase(),
+    };
+    let takes = if field.is_list() { format!("a list of {kind}") } else { kind };
+    match field.kind() {
+        Kind::Message(_) | Kind::Bytes => format!("takes {takes}, got {value}: {error}"),
+        _ => format!("takes {takes}, got {value}"),
     }
 }
 
@@ -198,6 +213,9 @@ mod tests {
         ] {
             assert_eq!(fit(&bad, &order).unwrap_err().to_string(), expected);
         }
+        let text = json!({ "gift": { "n": "three" } });
+        let expected = "message.gift.n: takes int32, got \"three\"";
+        assert_eq!(fit(&text, &order).unwrap_err().to_string(), expected);
         for (bad, at) in [
             (json!({ "gift": { "n": "three" } }), "message.gift.n: "),
             (json!({ "gift": { "item_id": 3 } }), "message.gift.item_id: "),

@@ -14,6 +14,8 @@ use crate::scenario::{
 
 /// A fault whose load tool is gone ends after this long.
 const DEFAULT_LEASE: Duration = Duration::from_secs(5);
+/// The shortest that the daemon takes.
+const LEAST_LEASE: Duration = Duration::from_millis(100);
 
 impl Builder<'_> {
     pub(super) fn faults(&self, seed: u64, end: Duration) -> Result<Vec<FaultPlan>, Problem> {
@@ -53,7 +55,8 @@ impl Builder<'_> {
             // The run's seed repeats its faults, and no two of them draw the same.
             seed: Some(file.seed.unwrap_or_else(|| faultd_abi::splitmix64(seed, number))),
             backend: file.backend.clone(),
-            lease: Some(Span::from(lease.min(duration.get()))),
+            // What is over sooner than any lease needs none: `--scale` makes such faults.
+            lease: (duration.get() >= LEAST_LEASE).then(|| Span::from(lease.min(duration.get()))),
             force: file.force,
         };
         request.validate().map_err(|e| self.invalid(located, &request, &e))?;
@@ -193,6 +196,14 @@ fn words(request: &FaultRequest) -> String {
     for (name, value) in params.as_object().into_iter().flatten() {
         let value = match value {
             serde_json::Value::String(text) => text.clone(),
+            // As faultctl takes them: openat,creat.
+            serde_json::Value::Array(items) => {
+                let items = items.iter().map(|item| match item {
+                    serde_json::Value::String(text) => text.clone(),
+                    other => other.to_string(),
+                });
+                items.collect::<Vec<_>>().join(",")
+            }
             serde_json::Value::Null | serde_json::Value::Bool(false) => continue,
             // Zero is what these are when nobody said otherwise.
             serde_json::Value::Number(n) if n.as_f64() == Some(0.0) => continue,
@@ -221,6 +232,25 @@ mod tests {
         assert_eq!(target.to_string(), "--port 8080");
         let (_, target) = typed("kill --name 'my app' --signal KILL").unwrap();
         assert_eq!(target.name.as_deref(), Some("my app"));
+    }
+
+    #[test]
+    fn a_fault_is_told_as_faultctl_takes_it() {
+        let text = "syscall --call connect,openat --errno ETIMEDOUT --pid 7";
+        let (params, target) = typed(text).unwrap();
+        let request = FaultRequest {
+            params,
+            target,
+            duration: Span::from(Duration::from_secs(1)),
+            label: None,
+            seed: None,
+            backend: None,
+            lease: None,
+            force: false,
+        };
+        let told = words(&request);
+        assert!(told.contains("--call connect,openat"), "{told}");
+        assert_eq!(typed(&told).unwrap().0, request.params);
     }
 
     #[test]

@@ -84,14 +84,8 @@ impl Builder<'_> {
             let message = "`address` is missing: say it here, or `grpc: { address: HOST:PORT }` at the top for all calls";
             return Err(Problem::at(at, message));
         };
-        let target = match address.contains("://") {
-            true => Err(format!(
-                "takes HOST:PORT or unix:/path/to.sock, got {:?}; TLS is `tls: true`",
-                address.as_str()
-            )),
-            false => tcp::parse(address),
-        };
-        let target = target.map_err(|m| Problem::at(address.place, m).within("address"))?;
+        let target =
+            tcp::parse(address).map_err(|m| Problem::at(address.place, m).within("address"))?;
         let scheme = if file.insecure.unwrap_or(defaults.insecure) {
             Scheme::HttpsInsecure
         } else if file.tls.unwrap_or(defaults.tls) {

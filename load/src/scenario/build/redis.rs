@@ -8,8 +8,8 @@ use super::{
 use crate::{
     plan::{RedisRequest, RedisServer, Target, Transport},
     scenario::{
-        file::{RedisFile, WordsFile},
-        read::{Located, Place, Problem, TextOr},
+        file::{RedisFile, RedisStepFile, WordsFile},
+        read::{Located, Place, Problem},
     },
     template::Template,
 };
@@ -18,13 +18,13 @@ impl Builder<'_> {
     /// A request and a name for it.
     pub(super) fn redis(
         &mut self,
-        written: &Located<TextOr<RedisFile>>,
+        written: &Located<RedisStepFile>,
     ) -> Result<(RedisRequest, String), Problem> {
         let short;
         let file = match &written.value {
-            TextOr::Full(file) => file,
-            TextOr::Text(text) => {
-                let value = WordsFile::Text(text.clone());
+            RedisStepFile::Full(file) => file,
+            RedisStepFile::Short(words) => {
+                let value = words.clone();
                 let command = Some(Located { place: written.place, value });
                 short = RedisFile { command, ..RedisFile::default() };
                 &short
@@ -38,7 +38,7 @@ impl Builder<'_> {
             }
             (Some(command), None) => {
                 // The short form has no key to stand in.
-                let in_full = matches!(written.value, TextOr::Full(_));
+                let in_full = matches!(written.value, RedisStepFile::Full(_));
                 let words = self
                     .words(command)
                     .map_err(|e| if in_full { e.within("command") } else { e })?;

@@ -102,6 +102,10 @@ pub(super) fn parse(text: &str) -> Result<Target, String> {
         let transport = Transport::Unix(PathBuf::from(path));
         return Ok(Target { host: "localhost".into(), port: 0, transport });
     }
+    if text.contains("://") {
+        let what = "takes HOST:PORT or unix:/path/to.sock, without a scheme (TLS is `tls: true`)";
+        return Err(format!("{what}, got {text:?}"));
+    }
     let wrong = || format!("takes HOST:PORT or unix:/path/to.sock, got {text:?}");
     let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
     let port = port.parse().ok().filter(|p| *p > 0).ok_or_else(wrong)?;

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    CheckFile, ExtractFile, GrpcFile, HttpFile, NoteFile, PostgresFile, RedisFile, TcpFile,
+    CheckFile, ExtractFile, GrpcFile, HttpFile, NoteFile, PostgresFile, RedisStepFile, TcpFile,
 };
 use crate::scenario::read::{Located, OneOrMany, Ordered, TextOr};
 
@@ -54,9 +54,9 @@ pub struct StepFile {
     /// Bytes over TCP.
     #[serde(default)]
     pub tcp: Option<Located<TcpFile>>,
-    /// A command for Redis: `GET key`, or its parts.
+    /// A command for Redis: `GET key`, `[GET, key]`, or its parts.
     #[serde(default)]
-    pub redis: Option<Located<TextOr<RedisFile>>>,
+    pub redis: Option<Located<RedisStepFile>>,
     /// A query for PostgreSQL: `SELECT 1`, or its parts.
     #[serde(default)]
     pub postgres: Option<Located<TextOr<PostgresFile>>>,

@@ -25,7 +25,7 @@ pub use grpc::{GrpcDefaultsFile, GrpcFile};
 pub use http::{HttpFile, StreamFile, VersionFile};
 pub use ledger::{LedgerFile, NoteFile};
 pub use postgres::{PostgresDefaultsFile, PostgresFile};
-pub use redis::{RedisDefaultsFile, RedisFile, WordsFile};
+pub use redis::{RedisDefaultsFile, RedisFile, RedisStepFile, WordsFile};
 pub use stage::{ShapeFile, StageFile};
 pub use tcp::TcpFile;
 

@@ -6,7 +6,7 @@ use faultd_api::Span;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, SeqAccess, Visitor},
+    de::{Error, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 
 use crate::scenario::read::{Amount, Located};
@@ -31,6 +31,59 @@ pub struct RedisFile {
     pub tls: Option<bool>,
     /// Take any TLS certificate.
     pub insecure: Option<bool>,
+}
+
+/// What a step asks Redis: a command in its short forms, or everything.
+#[derive(Debug)]
+pub enum RedisStepFile {
+    /// `GET key`, or `[GET, key]`.
+    Short(WordsFile),
+    /// In keys.
+    Full(RedisFile),
+}
+
+impl<'de> Deserialize<'de> for RedisStepFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+
+        impl<'de> Visitor<'de> for Any {
+            type Value = RedisStepFile;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a command such as `GET key` or [GET, key], or a table of keys")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<RedisStepFile, E> {
+                Words.visit_str(text).map(RedisStepFile::Short)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<RedisStepFile, A::Error> {
+                Words.visit_seq(list).map(RedisStepFile::Short)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RedisStepFile, A::Error> {
+                RedisFile::deserialize(MapAccessDeserializer::new(map)).map(RedisStepFile::Full)
+            }
+        }
+
+        deserializer.deserialize_any(Any)
+    }
+}
+
+impl JsonSchema for RedisStepFile {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "RedisStep".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let (short, full) =
+            (generator.subschema_for::<WordsFile>(), generator.subschema_for::<RedisFile>());
+        json_schema!({ "anyOf": [short, full] })
+    }
 }
 
 /// What all commands for Redis have in common.
@@ -62,30 +115,30 @@ pub enum WordsFile {
     List(Vec<Located<Amount>>),
 }
 
+struct Words;
+
+impl<'de> Visitor<'de> for Words {
+    type Value = WordsFile;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a command such as `GET key` or [GET, key]")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<WordsFile, E> {
+        Ok(WordsFile::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<WordsFile, A::Error> {
+        let mut words = Vec::new();
+        while let Some(word) = list.next_element()? {
+            words.push(word);
+        }
+        Ok(WordsFile::List(words))
+    }
+}
+
 impl<'de> Deserialize<'de> for WordsFile {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Words;
-
-        impl<'de> Visitor<'de> for Words {
-            type Value = WordsFile;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a command such as `GET key` or [GET, key]")
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<WordsFile, E> {
-                Ok(WordsFile::Text(text.to_owned()))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<WordsFile, A::Error> {
-                let mut words = Vec::new();
-                while let Some(word) = list.next_element()? {
-                    words.push(word);
-                }
-                Ok(WordsFile::List(words))
-            }
-        }
-
         deserializer.deserialize_any(Words)
     }
 }

@@ -54,11 +54,46 @@ impl de::Error for Problem {
     }
 
     fn invalid_type(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::bare(format!("takes {expected}, got {found}"))
+        Self::bare(format!("takes {}, got {}", asked(expected), got(found)))
     }
 
     fn invalid_value(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::bare(format!("takes {expected}, got {found}"))
+        Self::invalid_type(found, expected)
+    }
+}
+
+/// What was expected, in the words of scenarios and not in those of types.
+fn asked(expected: &dyn de::Expected) -> String {
+    let expected = expected.to_string();
+    match expected.as_str() {
+        "u8" => "a whole number from 0 to 255".into(),
+        "u16" => "a whole number from 0 to 65535".into(),
+        "u32" => "a whole number from 0 to 4294967295".into(),
+        "u64" | "usize" => "a whole number from 0 on".into(),
+        "i8" | "i16" | "i32" | "i64" => "a whole number".into(),
+        "f32" | "f64" => "a number".into(),
+        "a boolean" => "true or false".into(),
+        "a string" => "a text".into(),
+        "a sequence" => "a list".into(),
+        "a map" => "a table of keys".into(),
+        other if other.starts_with("struct ") => "a table of keys".into(),
+        _ => expected,
+    }
+}
+
+/// What was found, likewise.
+fn got(found: de::Unexpected<'_>) -> String {
+    use de::Unexpected;
+    match found {
+        Unexpected::Unit | Unexpected::Option => "nothing".into(),
+        Unexpected::Bool(value) => format!("`{value}`"),
+        Unexpected::Unsigned(number) => format!("the number {number}"),
+        Unexpected::Signed(number) => format!("the number {number}"),
+        Unexpected::Float(number) => format!("the number {number}"),
+        Unexpected::Str(text) => format!("the text {text:?}"),
+        Unexpected::Seq => "a list".into(),
+        Unexpected::Map => "a table of keys".into(),
+        other => other.to_string(),
     }
 }
 
@@ -139,6 +174,23 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         }
     }
 
+    /// Keys have names: a list of their values in the order of the type is nothing that anybody
+    /// means.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Problem> {
+        match &self.0.value {
+            Value::Map(_) => self.visit(visitor),
+            other => {
+                let message = format!("takes a table of keys, got {}", other.words());
+                Err(Problem::at(self.0.place, message))
+            }
+        }
+    }
+
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -155,7 +207,7 @@ impl<'de> Deserializer<'de> for Reader<'de> {
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct
-        seq tuple tuple_struct map struct identifier ignored_any
+        seq tuple tuple_struct map identifier ignored_any
     }
 }
 
@@ -192,8 +244,12 @@ impl<'de> MapAccess<'de> for Entries<'de> {
         seed: K,
     ) -> Result<Option<K::Value>, Problem> {
         self.value = self.entries.next();
-        let Some((key, _)) = self.value else { return Ok(None) };
-        seed.deserialize(KeyReader(key)).map(Some).map_err(|e| e.or_at(key.place))
+        let Some((key, node)) = self.value else { return Ok(None) };
+        let read = seed.deserialize(KeyReader(key)).map(Some).map_err(|e| e.or_at(key.place));
+        read.map_err(|e| match is_half_a_text(key, node) && !e.message.contains("did you mean") {
+            true => Problem { message: format!("{}; {QUOTES}", e.message), ..e },
+            false => e,
+        })
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Problem> {
@@ -202,6 +258,15 @@ impl<'de> MapAccess<'de> for Entries<'de> {
         let value = seed.deserialize(Reader(node));
         value.map_err(|e| e.or_at(node.place).within(&key.name))
     }
+}
+
+/// What helps when a text was cut at its commas.
+const QUOTES: &str = "put texts that have commas in quotes";
+
+/// Whether a key is likely what stood behind a comma in a text without quotes: in `{ a: b, c d }`
+/// a key `c d` has no value.
+fn is_half_a_text(key: &Key, node: &Node) -> bool {
+    key.name.contains(' ') || node.value == Value::Null
 }
 
 struct KeyReader<'de>(&'de Key);

@@ -155,8 +155,8 @@ fn mistakes_are_told_with_their_place() {
         (
             "127.0.0.1:50051",
             "http://127.0.0.1:50051",
-            "s.yaml:10:12: takes HOST:PORT or unix:/path/to.sock, got \"http://127.0.0.1:50051\"; \
-             TLS is `tls: true` (in flows.shop.steps[0].grpc.address)",
+            "s.yaml:10:12: takes HOST:PORT or unix:/path/to.sock, without a scheme \
+             (TLS is `tls: true`), got \"http://127.0.0.1:50051\" (in flows.shop.steps[0].grpc.address)",
         ),
         (
             "  proto: cart.proto\n",

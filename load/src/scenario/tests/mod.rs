@@ -4,6 +4,7 @@ mod grpc;
 mod ledger;
 mod mistakes;
 mod robust;
+mod words;
 
 use std::path::Path;
 
