@@ -2,7 +2,9 @@
 
 use std::{fmt::Write, time::Duration};
 
-use super::Scenario;
+use faultd_api::Kind;
+
+use super::{FaultPlan, Scenario};
 use crate::{
     figures,
     plan::{Arrival, ReadBack, Request, Step, Think},
@@ -65,6 +67,13 @@ fn write(out: &mut String, scenario: &Scenario) -> std::fmt::Result {
                 time(end),
                 fault.text
             )?;
+            if hits_everything(fault) {
+                writeln!(
+                    out,
+                    "  {:>8}   warning: it names no target, and hits all traffic of this host",
+                    ""
+                )?;
+            }
         }
     }
     writeln!(out, "\nphases")?;
@@ -108,6 +117,13 @@ fn write(out: &mut String, scenario: &Scenario) -> std::fmt::Result {
         }
     }
     Ok(())
+}
+
+/// A fault of the network that nothing bounds.
+fn hits_everything(fault: &FaultPlan) -> bool {
+    let request = &fault.request;
+    let of_network = matches!(request.kind(), Kind::Latency | Kind::Loss | Kind::Partition);
+    of_network && request.target.options().is_empty()
 }
 
 fn step(step: &Step) -> String {

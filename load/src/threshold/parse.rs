@@ -123,7 +123,13 @@ fn value(text: &str, metric: &Metric) -> Result<f64, String> {
         Unit::Rate => "a rate: write 1000/s",
         Unit::Count => "a number: write it without a unit",
     };
+    // As in stages: 100k/s, 2M.
+    let counts = matches!(metric.unit(), Unit::Rate | Unit::Count);
+    let letter = unit.chars().next().filter(|c| counts && matches!(c, 'k' | 'M'));
+    let (_, many) = words::multiple(letter.map_or("", |_| &unit[..1]));
+    let unit = letter.map_or(unit, |_| &unit[1..]);
     let number: f64 = number.parse().map_err(|_| is(expected))?;
+    let number = number * many;
     if number < 0.0 {
         return Err(format!("`{metric}` is never negative, got {text:?}"));
     }
@@ -140,6 +146,7 @@ fn value(text: &str, metric: &Metric) -> Result<f64, String> {
         (Unit::Ratio, "") => return Err(is("a share: write 1% or 0.01, at most 1")),
         (Unit::Rate, "/s" | "") => 1.0,
         (Unit::Rate, "/m" | "/min") => 1.0 / 60.0,
+        (Unit::Rate, "/h") => 1.0 / 3600.0,
         (Unit::Count, "") => 1.0,
         _ => return Err(is(expected)),
     };
@@ -162,6 +169,10 @@ mod tests {
         assert_eq!(parse("error_ratio<1%").bound, 0.01);
         assert_eq!(parse("error_ratio <= 0.01").bound, 0.01);
         assert_eq!(parse("rate > 1000/s").bound, 1000.0);
+        assert_eq!(parse("rate > 100k/s").bound, 100_000.0);
+        assert_eq!(parse("rate > 1.5M").bound, 1_500_000.0);
+        assert_eq!(parse("rate > 60/m").bound, 1.0);
+        assert_eq!(parse("requests > 1k").bound, 1000.0);
         assert_eq!(parse(" p99.9 >= 2s ").bound, 2000.0);
         assert_eq!(parse("recovery < 30s").metric, Metric::Recovery);
         assert_eq!(parse("lost_writes == 0").comparison, Comparison::Equal);
@@ -193,6 +204,7 @@ mod tests {
             ),
             ("error_ratio < 5ms", 14, "`error_ratio` is a share: write 1% or 0.01, got \"5ms\""),
             ("rate > 10ms", 7, "`rate` is a rate: write 1000/s, got \"10ms\""),
+            ("p95 < 5k", 6, "`p95` is a time: write 500ms, 2s or 1m, got \"5k\""),
             ("late == 3%", 8, "`late` is a number: write it without a unit, got \"3%\""),
             ("p95 < -5ms", 6, "`p95` is never negative, got \"-5ms\""),
             (

@@ -6,7 +6,7 @@ mod rate;
 mod size;
 
 pub use bounds::{SpanRange, think};
-pub use rate::rate;
+pub use rate::{multiple, rate};
 pub use size::size;
 
 /// `; did you mean …?` if one of `known` is near `word`, else what is known.

@@ -1,5 +1,15 @@
 //! Rates: `100/s`, `30/m`, `20k/s`.
 
+/// Takes `k` (thousands) or `M` (millions) off a number; returns what is left and the factor.
+#[must_use]
+pub fn multiple(number: &str) -> (&str, f64) {
+    match (number.strip_suffix('k'), number.strip_suffix('M')) {
+        (Some(thousands), _) => (thousands, 1e3),
+        (_, Some(millions)) => (millions, 1e6),
+        _ => (number, 1.0),
+    }
+}
+
 /// A number a second. A bare number is one, too.
 ///
 /// # Errors
@@ -18,10 +28,7 @@ pub fn rate(text: &str) -> Result<f64, String> {
             (number.trim_end(), per)
         }
     };
-    let (number, factor) = match number.strip_suffix('k') {
-        Some(thousands) => (thousands, 1000.0),
-        None => (number, 1.0),
-    };
+    let (number, factor) = multiple(number);
     // `f64` would take `inf`, `nan` and `1e9` as well: nobody means these.
     if number.is_empty() || !number.chars().all(|c| c.is_ascii_digit() || c == '.' || c == '-') {
         return Err(wrong());
@@ -43,6 +50,7 @@ mod tests {
             ("100/s", 100.0),
             ("30/m", 0.5),
             ("20k/s", 20_000.0),
+            ("1.5M/s", 1_500_000.0),
             ("0", 0.0),
             (" 1.5 / s", 1.5),
             ("3600/h", 1.0),

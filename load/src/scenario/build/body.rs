@@ -9,7 +9,7 @@ use crate::{
     plan::Body,
     scenario::{
         file::HttpFile,
-        read::{Located, Problem},
+        read::{Located, Placed, Problem},
     },
     template::Template,
 };
@@ -38,7 +38,7 @@ impl Builder<'_> {
             return Ok((body_of(self.template(text).map_err(|e| e.within("body"))?), None));
         }
         if let Some(json) = &file.json {
-            let text = Located { place: json.place, value: json_text(&json.value.value()) };
+            let text = Located { place: json.place, value: json_text(&json.value) };
             let template = self
                 .scope
                 .compile_json(&text)
@@ -101,13 +101,13 @@ fn around_holes(text: &str, out: &mut String, constant: impl Fn(&str, &mut Strin
 
 /// JSON with the templates in its texts left as they are. A text that is nothing but
 /// `{{… | raw}}` stands without quotes: a number, or JSON that was captured.
-pub(super) fn json_text(value: &Value) -> String {
+pub(super) fn json_text(value: &Placed) -> String {
     let mut out = String::new();
     write_json(value, &mut out);
     out
 }
 
-fn write_json(value: &Value, out: &mut String) {
+fn write_json(value: &Placed, out: &mut String) {
     let list = |open: char,
                 close: char,
                 count: usize,
@@ -123,19 +123,17 @@ fn write_json(value: &Value, out: &mut String) {
         out.push(close);
     };
     match value {
-        Value::String(text) => write_text(text, out),
-        Value::Array(items) => {
+        Placed::Scalar(Value::String(text)) => write_text(text, out),
+        Placed::Scalar(plain) => out.push_str(&plain.to_string()),
+        Placed::List(items) => {
             list('[', ']', items.len(), out, &mut |at, out| write_json(&items[at], out));
         }
-        Value::Object(fields) => {
-            let fields: Vec<_> = fields.iter().collect();
-            list('{', '}', fields.len(), out, &mut |at, out| {
-                write_text(fields[at].0, out);
-                out.push(':');
-                write_json(fields[at].1, out);
-            });
-        }
-        plain => out.push_str(&plain.to_string()),
+        // In the order of the file: some servers and many people look at it.
+        Placed::Map(fields) => list('{', '}', fields.len(), out, &mut |at, out| {
+            write_text(&fields[at].0, out);
+            out.push(':');
+            write_json(&fields[at].1, out);
+        }),
     }
 }
 
@@ -159,15 +157,27 @@ fn write_text(text: &str, out: &mut String) {
 mod tests {
     use super::*;
 
+    fn at<T>(value: T) -> Located<T> {
+        Located { place: Default::default(), value }
+    }
+
     #[test]
     fn texts_are_escaped_around_their_holes() {
-        let value = serde_json::json!({
-            "plain": "a\"b", "hole": "x\"{{name}}\\", "n": [1, 2.5, null, true], "raw": "{{n | raw}}",
-            "not {{k}}": "{{a}} {{b | raw}}",
-        });
+        let text = |text: &str| Placed::Scalar(text.into());
+
+        let list = [1.into(), 2.5.into(), Value::Null, true.into()].map(|v| at(Placed::Scalar(v)));
+        let fields = [
+            ("plain", text("a\"b")),
+            ("hole", text("x\"{{name}}\\")),
+            ("n", Placed::List(list.into())),
+            ("raw", text("{{n | raw}}")),
+            ("not {{k}}", text("{{a}} {{b | raw}}")),
+        ];
+        let fields = fields.map(|(key, value)| (at(key.to_owned()), at(value)));
+        let value = Placed::Map(fields.into());
         assert_eq!(
             json_text(&value),
-            r#"{"hole":"x\"{{name}}\\","n":[1,2.5,null,true],"not {{k}}":"{{a}} {{b | raw}}","plain":"a\"b","raw":{{n | raw}}}"#
+            r#"{"plain":"a\"b","hole":"x\"{{name}}\\","n":[1,2.5,null,true],"raw":{{n | raw}},"not {{k}}":"{{a}} {{b | raw}}"}"#
         );
     }
 }

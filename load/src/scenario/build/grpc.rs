@@ -59,7 +59,7 @@ impl Builder<'_> {
         }
         let template = self
             .scope
-            .compile_json(&json_text(&json))
+            .compile_json(&json_text(&message.value))
             .map_err(|e| Problem::at(message.place, e.message).within("message"))?;
         self.check_variables(&template, message.place).map_err(|e| e.within("message"))?;
         let Place { line, column } = name.place;

@@ -19,6 +19,9 @@ const PARALLEL: (u32, u32) = (16, 1000);
 /// How long a key is asked for, unless it is said otherwise.
 const WITHIN: Duration = Duration::from_secs(60);
 
+/// Of `{{value}}` where there is none.
+const NO_VALUE: &str = "no step notes a value: say `ledger: { key: …, value: … }` in those that write (with `keys` there is none)";
+
 /// The variable for what an answer says; no scenario can have one of this name.
 const TOLD: &str = "(ledger)";
 
@@ -81,10 +84,16 @@ impl Builder<'_> {
             let message = "no step notes its writes: say `ledger: \"{{id}}\"` in one that writes";
             return Err(within(Problem::at(file.place, message)));
         }
-        self.read_back(file).map(Some).map_err(within)
+        let mut notes = flows.iter().flat_map(|flow| &flow.steps).filter_map(|s| s.ledger.as_ref());
+        let has_values = notes.any(|note| note.value.is_some());
+        self.read_back(file, has_values).map(Some).map_err(within)
     }
 
-    fn read_back(&mut self, file: &Located<LedgerFile>) -> Result<LedgerPlan, Problem> {
+    fn read_back(
+        &mut self,
+        file: &Located<LedgerFile>,
+        has_values: bool,
+    ) -> Result<LedgerPlan, Problem> {
         let ways = [
             file.count.as_ref().map(|c| (c.place, "count")),
             file.items.as_ref().map(|c| (c.place, "items")),
@@ -99,11 +108,18 @@ impl Builder<'_> {
         let (key, value) = (self.scope.name("key"), self.scope.name("value"));
         let before: BTreeSet<String> = self.known.clone();
         if file.keys.is_none() {
-            self.known.extend(["key".to_owned(), "value".to_owned()]);
+            self.known.insert("key".to_owned());
+        }
+        if file.keys.is_none() && has_values {
+            self.known.insert("value".to_owned());
         }
         let steps = self.steps(&file.read).map_err(|e| e.within("read"));
         self.known = before;
-        let mut steps = steps?;
+        let mut steps =
+            steps.map_err(|e| match e.message.starts_with("the variable \"value\"") {
+                true => Problem { message: NO_VALUE.to_owned(), ..e },
+                false => e,
+            })?;
         self.check_read(file, &steps)?;
         let told = self.told(file)?;
         let variable = self.scope.name(TOLD);

@@ -1,8 +1,13 @@
 //! What is expected of answers and taken out of them.
 
+use std::fmt;
+
 use faultd_api::Span;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, Visitor},
+};
 
 use crate::scenario::read::{Amount, Located, OneOrMany};
 
@@ -49,9 +54,12 @@ pub struct CheckFile {
     pub cookie: Option<Located<String>>,
     /// Of what a regular expression finds in the body.
     pub regex: Option<Located<String>>,
-    /// The value is this; a template, so a captured value can stand here.
+    /// The value is this; a template, so a captured value can stand here. `null` is the null of
+    /// JSON and of SQL.
+    #[serde(deserialize_with = "or_null")]
     pub equals: Option<Located<String>>,
-    /// The value is there and is not this; a template.
+    /// The value is there and is not this; a template, or `null`.
+    #[serde(deserialize_with = "or_null")]
     pub differs: Option<Located<String>>,
     /// The value has this in it; a template.
     pub contains: Option<Located<String>>,
@@ -61,6 +69,40 @@ pub struct CheckFile {
     pub above: Option<Located<Amount>>,
     /// The value is a number below this.
     pub below: Option<Located<Amount>>,
-    /// The value is there, or is not.
+    /// The value is there, or is not. Null is there.
     pub exists: Option<bool>,
+}
+
+/// A text, also where the file says `null`, which elsewhere means that nothing is said.
+struct TextOrNull(String);
+
+impl<'de> Deserialize<'de> for TextOrNull {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl Visitor<'_> for Text {
+            type Value = TextOrNull;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, a number or null")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<TextOrNull, E> {
+                Ok(TextOrNull(text.to_owned()))
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<TextOrNull, E> {
+                Ok(TextOrNull("null".to_owned()))
+            }
+        }
+
+        deserializer.deserialize_str(Text)
+    }
+}
+
+fn or_null<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Located<String>>, D::Error> {
+    let Located { place, value: TextOrNull(value) } = Located::deserialize(deserializer)?;
+    Ok(Some(Located { place, value }))
 }

@@ -4,6 +4,7 @@
 //! column; variables are put in there; the types of [`super::file`] are then deserialized from the
 //! tree. So all formats have the same errors, and an error always has a place.
 
+mod complain;
 mod deserialize;
 mod error;
 mod located;

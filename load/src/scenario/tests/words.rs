@@ -74,6 +74,69 @@ fn a_command_of_redis_is_a_list_or_a_line() {
 }
 
 #[test]
+fn a_fault_of_all_traffic_is_warned_of() {
+    let told = |inject: &str| {
+        let more = format!("faults: [{{ at: 1s, for: 2s, inject: {inject} }}]\n");
+        timeline_text(&loaded(&format!("{SMALL}{more}")))
+    };
+    assert!(told("latency --ms 5").contains("warning: it names no target, and hits all traffic"));
+    assert!(!told("latency --ms 5 --port 80").contains("warning"));
+}
+
+#[test]
+fn null_is_a_value_that_checks_can_ask_for() {
+    let check = |how: &str| {
+        let step = format!("http: GET /x\n        checks: [{{ json: $.a, {how} }}]");
+        let text = SMALL.replace("http: GET /items", &step);
+        loaded(&text).plan.flows[0].steps[0].checks[0].clone()
+    };
+    let holds = |how: &str, body: &[u8]| {
+        let answer =
+            crate::protocol::Answer { status: 200, headers: &[], body, latency: Duration::ZERO };
+        check(how).test(&answer, &mut crate::template::Vars::new(0, 0)).is_ok()
+    };
+    for (how, of_null, of_nothing, of_value) in [
+        ("exists: true", true, false, true),
+        ("exists: false", false, true, false),
+        ("equals: null", true, false, false),
+        ("differs: null", false, false, true),
+    ] {
+        assert_eq!(holds(how, b"{\"a\": null}"), of_null, "{how}");
+        assert_eq!(holds(how, b"{}"), of_nothing, "{how}");
+        assert_eq!(holds(how, b"{\"a\": 1}"), of_value, "{how}");
+    }
+    assert_eq!(check("equals: null").name, "$.a equals \"null\"");
+}
+
+#[test]
+fn a_body_keeps_the_order_of_its_keys() {
+    let step = "http: { url: /x, method: POST, json: { zebra: 1, apple: { z: 1, a: 2 } } }";
+    let scenario = loaded(&SMALL.replace("http: GET /items", step));
+    match &scenario.plan.flows[0].steps[0].request {
+        crate::plan::Request::Http(request) => match &request.body {
+            crate::plan::Body::Bytes(bytes) => {
+                assert_eq!(bytes, br#"{"zebra":1,"apple":{"z":1,"a":2}}"#);
+            }
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_ledger_without_values_has_none_to_read_back() {
+    let told = |note: &str| {
+        let step = format!("http: PUT /items/{{{{user}}}}\n        ledger: {note}");
+        let text = SMALL.replace("http: GET /items", &step);
+        let read = "ledger: { read: [{ http: 'GET /items/{{key}}?is={{value}}' }] }\n";
+        load_text(&format!("{text}{read}"))
+    };
+    assert!(told("{ key: 'k{{user}}', value: '5' }").is_ok());
+    let error = told("'k{{user}}'").unwrap_err().to_string();
+    assert!(error.contains("no step notes a value: say `ledger: { key: "), "{error}");
+}
+
+#[test]
 fn a_fault_that_scaling_makes_short_has_no_lease_that_nobody_wrote() {
     let text = format!("{SMALL}faults: [{{ at: 1s, for: 2s, inject: latency --ms 5 --port 1 }}]\n");
     let options = Options { scale: 0.01, ..Options::default() };
