@@ -8,7 +8,8 @@ use std::{
 /// Says it on a line of its own. Who reads it may be gone and the disk behind it full: neither is
 /// a reason to end, nor to end with another exit code.
 pub fn tell(text: impl Display) {
-    let _told = writeln!(stderr(), "{text}");
+    // In one piece: what others say at the same time does not get between.
+    let _told = stderr().write_all(format!("{text}\n").as_bytes());
 }
 
 /// An error and why it came to it, each said once: many an error says its cause itself.

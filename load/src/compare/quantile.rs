@@ -46,11 +46,14 @@ fn held(histogram: &Histogram<u64>, quantile: f64) -> Option<Held> {
     let count = histogram.len() as f64;
     let rank = count * quantile;
     let around = WIDTH * (rank * (1.0 - quantile)).sqrt();
-    if rank - around < 1.0 || rank + around > count {
+    // Not one sample is expected beyond it: nothing is known of it.
+    if rank - around < 1.0 || count - rank < 1.0 {
         return None;
     }
     let at = |rank: f64| histogram.value_at_quantile(rank / count) as f64 / NANOS_PER_MS;
-    Some(Held { low: at(rank - around), at: at(rank), high: at(rank + around) })
+    // Of a few the longest is the most that can be said.
+    let upper = (rank + around).min(count);
+    Some(Held { low: at(rank - around), at: at(rank), high: at(upper) })
 }
 
 #[cfg(test)]
@@ -84,8 +87,22 @@ mod tests {
     }
 
     #[test]
-    fn few_samples_say_nothing() {
-        assert_eq!(of(&spread(50, 1.0, 1), &spread(5000, 9.0, 2)), None);
+    fn few_samples_tell_large_differences_alone() {
+        let base = spread(30, 1.0, 1);
+        let (low, high) = of(&base, &spread(30, 1.02, 2)).unwrap();
+        assert!(low < 0.0 && 0.0 < high, "{low} to {high}");
+        let (low, _) = of(&base, &spread(30, 9.0, 2)).unwrap();
+        assert!(low > 0.0, "{low}");
+        // Two slow ones of thirty may come again or not.
+        let mut outliers = spread(28, 1.0, 3).histogram().unwrap();
+        outliers.record_n((500.0 * NANOS_PER_MS) as u64, 2).unwrap();
+        let (low, high) = of(&base, &Latency::of(&outliers)).unwrap();
+        assert!(low < 0.0 && 0.0 < high, "{low} to {high}");
+    }
+
+    #[test]
+    fn a_handful_of_samples_says_nothing() {
+        assert_eq!(of(&spread(15, 1.0, 1), &spread(5000, 9.0, 2)), None);
         assert_eq!(of(&Latency::default(), &spread(5000, 9.0, 2)), None);
         let nonsense = Latency { histogram: "%".into(), ..Latency::default() };
         assert_eq!(of(&nonsense, &nonsense), None);

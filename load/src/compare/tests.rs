@@ -92,7 +92,8 @@ fn a_slow_step_counts_also_where_the_run_as_a_whole_hides_it() {
         (comparison.lines[7].change, comparison.exit_code())
     };
     assert_eq!(of_step(200), (Change::Worse, 98));
-    assert_eq!(of_step(20), (Change::Noise, 0), "too few to tell");
+    assert_eq!(of_step(30), (Change::Worse, 98));
+    assert_eq!(of_step(10), (Change::Noise, 0), "too few to tell");
 }
 
 #[test]

@@ -41,12 +41,12 @@ enum Place {
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
     /// Its name has no address.
-    #[error("{host}: no address: {}", resolver_words(.source))]
+    #[error("{host}: no address: {}", resolver_words(.cause))]
     Resolve {
         /// The name.
         host: String,
         /// What the resolver said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// TLS cannot be set up for it.
     #[error("{host}: TLS: {reason}")]
@@ -114,7 +114,7 @@ impl Endpoint {
             Transport::Unix(path) => Place::Unix(path.clone()),
             Transport::Tcp => {
                 let host = target.host.trim_start_matches('[').trim_end_matches(']');
-                let failed = |source| TargetError::Resolve { host: host.to_owned(), source };
+                let failed = |cause| TargetError::Resolve { host: host.to_owned(), cause };
                 let found: Vec<_> =
                     (host, target.port).to_socket_addrs().map_err(failed)?.collect();
                 if found.is_empty() {

@@ -101,6 +101,16 @@ fn what_cannot_be_is_refused_before_the_first_request() {
 }
 
 #[test]
+fn a_name_without_an_address_is_told_once() {
+    let arguments = ["http", "http://nosuch.invalid/", "--rate", "5", "--for", "1s"];
+    let (code, _, error) = said(&faultload(&arguments).output().unwrap());
+    assert_eq!(code, 1);
+    assert!(error.starts_with("error: nosuch.invalid: no address: "), "{error}");
+    assert_eq!(error.matches(": ").count(), 3, "{error}");
+    assert!(!error.contains("failed to lookup"), "{error}");
+}
+
+#[test]
 fn words_of_other_tools_are_understood() {
     let server = Server::start(|_| Reply::Answer(200, String::new()));
     let url = format!("http://127.0.0.1:{}/", server.port);
