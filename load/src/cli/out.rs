@@ -42,6 +42,16 @@ fn exclusive(dir: &Path) -> io::Result<PathBuf> {
     }
 }
 
+/// Takes a folder away in the end if nothing was written there: the run could not be begun.
+pub(super) struct Tidy<'a>(pub &'a Path);
+
+impl Drop for Tidy<'_> {
+    fn drop(&mut self) {
+        // One that holds anything is not removed.
+        let _removed = fs::remove_dir(self.0);
+    }
+}
+
 /// The folder that was asked for. It may hold an earlier result, which is overwritten, and files
 /// in `own`, which this run is about to write; anything else is somebody's.
 pub(super) fn given(dir: &Path, own: &[PathBuf]) -> Result<PathBuf> {
@@ -72,6 +82,17 @@ mod tests {
         let made: Vec<_> = (0..3).map(|_| exclusive(&wanted).unwrap()).collect();
         let named = |name: &str| dir.path().join(name);
         assert_eq!(made, [named("run"), named("run-2"), named("run-3")]);
+    }
+
+    #[test]
+    fn an_empty_folder_is_taken_away_and_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let (empty, full) = (dir.path().join("empty"), dir.path().join("full"));
+        fs::create_dir(&empty).unwrap();
+        fs::create_dir(&full).unwrap();
+        fs::write(full.join("summary.json"), "").unwrap();
+        drop((Tidy(&empty), Tidy(&full)));
+        assert!(!empty.exists() && full.exists());
     }
 
     #[test]

@@ -76,6 +76,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         Some(dir) => out::given(dir, &samples::files(args.samples.as_deref()))?,
         None => out::fresh(&scenario.info.name)?,
     };
+    let _unless_it_stays_empty = out::Tidy(&dir);
     let Scenario { plan, info, faults: planned, phases, thresholds, .. } = scenario;
 
     let samples = args.samples.as_deref().map(Samples::create).transpose()?;
@@ -160,7 +161,7 @@ impl Observer for Watching {
         self.show.second(row, progress) && !self.broken.get() && self.abort.second(row, progress)
     }
 
-    fn interrupted(&mut self, in_flight: u64, grace: Duration) {
+    fn interrupted(&mut self, in_flight: Option<u64>, grace: Duration) {
         self.show.interrupted(in_flight, grace);
     }
 

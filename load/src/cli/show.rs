@@ -62,16 +62,20 @@ impl Observer for Show {
     }
 
     /// Said to somebody who waits for it to end, also when they want to hear nothing else.
-    fn interrupted(&mut self, in_flight: u64, grace: Duration) {
+    fn interrupted(&mut self, in_flight: Option<u64>, grace: Duration) {
         let clear = if self.terminal { "\r\x1b[K" } else { "" };
         tell(format_args!("{clear}{}", ending(in_flight, grace)));
     }
 }
 
-fn ending(in_flight: u64, grace: Duration) -> String {
-    let requests = if in_flight == 1 { "request" } else { "requests" };
+fn ending(in_flight: Option<u64>, grace: Duration) -> String {
+    let requests = match in_flight {
+        None => "requests".to_owned(),
+        Some(1) => "1 request".to_owned(),
+        Some(n) => format!("{} requests", figures::count(n)),
+    };
     format!(
-        "ending: {in_flight} {requests} in flight may go on for {} (Ctrl-C again ends at once)",
+        "ending: {requests} in flight may go on for {} (Ctrl-C again ends at once)",
         figures::seconds(grace.as_secs_f64())
     )
 }
@@ -125,11 +129,11 @@ mod tests {
     #[test]
     fn who_interrupts_hears_how_long_it_may_take() {
         assert_eq!(
-            ending(3, Duration::from_secs(30)),
+            ending(Some(3), Duration::from_secs(30)),
             "ending: 3 requests in flight may go on for 30s (Ctrl-C again ends at once)"
         );
         assert!(
-            ending(1, Duration::from_secs(90))
+            ending(Some(1), Duration::from_secs(90))
                 .starts_with("ending: 1 request in flight may go on for 1m 30s")
         );
     }

@@ -32,9 +32,9 @@ pub trait Observer {
     /// A second is over. Returns whether to go on; if not the run ends gracefully.
     fn second(&mut self, row: &Second, progress: &Progress) -> bool;
 
-    /// A signal has asked it to end: nothing is begun any more, and about so many requests in
-    /// flight may go on for `grace`.
-    fn interrupted(&mut self, _in_flight: u64, _grace: Duration) {}
+    /// A signal has asked it to end: nothing is begun any more, and what is in flight may go on for
+    /// `grace`; how much that is was told a second ago at most, or never yet.
+    fn interrupted(&mut self, _in_flight: Option<u64>, _grace: Duration) {}
 
     /// The load is over. What follows is reading back what was written, and the tear-down.
     fn load_over(&mut self) {}

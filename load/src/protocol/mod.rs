@@ -10,6 +10,7 @@ pub mod postgres;
 pub mod redis;
 pub mod tcp;
 pub(crate) mod tls;
+mod unusable;
 pub mod wire;
 
 pub use answer::Answer;

@@ -17,6 +17,8 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
+pub use super::unusable::TargetError;
+
 use super::tls::Tls;
 use crate::{
     measure::{ErrorKind, Failure},
@@ -35,34 +37,6 @@ enum Place {
     /// The addresses of the name, and which of them has answered last.
     Tcp(Arc<(Vec<SocketAddr>, AtomicUsize)>),
     Unix(PathBuf),
-}
-
-/// A target cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum TargetError {
-    /// Its name has no address.
-    #[error("{host}: no address: {}", resolver_words(.cause))]
-    Resolve {
-        /// The name.
-        host: String,
-        /// What the resolver said.
-        cause: io::Error,
-    },
-    /// TLS cannot be set up for it.
-    #[error("{host}: TLS: {reason}")]
-    Tls {
-        /// The name.
-        host: String,
-        /// Why not.
-        reason: String,
-    },
-}
-
-/// What the resolver said, without what is said already.
-fn resolver_words(error: &io::Error) -> String {
-    let text = error.to_string();
-    let doubled = "failed to lookup address information: ";
-    text.strip_prefix(doubled).map_or(text.clone(), str::to_owned)
 }
 
 impl Endpoint {
