@@ -94,7 +94,10 @@ pub struct Outcome {
     pub timeline: Vec<Second>,
     /// What the probe saw.
     pub probe: Option<probe::Observed>,
-    /// When the last request ended or the plan did, in nanoseconds since the start.
+    /// When nothing was begun any more, in nanoseconds since the start: when the plan ended, or
+    /// when it was told to.
+    pub load_end: u64,
+    /// When the last request ended or was given up.
     pub end: u64,
     /// What the generator used and how late it was.
     pub usage: Usage,
@@ -125,7 +128,11 @@ impl Run {
         let flows = &prepared.plan.setup;
         let (shared, failed) = sequence::run(&prepared, flows, &prepared.setup, shared)?;
         if let Some(failed) = failed {
-            return Err(EngineError::Setup(failed));
+            // Steps before the one that failed may have left something.
+            let flows = &prepared.plan.teardown;
+            let (_, left) = sequence::run(&prepared, flows, &prepared.teardown, shared)?;
+            let left = left.map(|left| format!("; so did the tear-down: {left}"));
+            return Err(EngineError::Setup(failed + &left.unwrap_or_default()));
         }
         Ok(Self {
             prepared,
@@ -240,6 +247,7 @@ impl Run {
             counts: (0, 0),
             interrupted: false,
             aborted: false,
+            told: (0, 0),
         };
         let runtime = Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(gathering.gather(reports))?;
@@ -252,7 +260,8 @@ impl Run {
         let probe = probe.and_then(|running| running.finish(&mut timeline));
         let planned = nanos(plan.duration());
         let ended = records.iter().map(|record| record.end).max().unwrap_or(0);
-        let end = if interrupted || aborted { ended } else { ended.max(planned) };
+        let load_end = records.iter().map(|record| record.load_end).max().unwrap_or(planned);
+        let end = ended.max(load_end);
         let (phases, lag) = added_up(records);
         usage.settle(&lag, plan);
         let prepared = &self.prepared;
@@ -272,6 +281,7 @@ impl Run {
             phases,
             timeline,
             probe,
+            load_end,
             end,
             usage,
             interrupted,

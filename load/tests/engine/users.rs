@@ -112,6 +112,8 @@ fn a_stop_is_graceful_and_a_second_one_is_not() {
     thread.join().unwrap();
     let thinking = summary(&outcome);
     assert_eq!((thinking.total.ok, thinking.total.unfinished), (4, 0));
+    let length = |seconds: f64| (0.2..20.0).contains(&seconds);
+    assert!(length(thinking.duration_s) && length(thinking.total.duration_s), "{thinking:?}");
 
     let run = start("/hang");
     let thread = stopping(&run, 2);
@@ -119,5 +121,8 @@ fn a_stop_is_graceful_and_a_second_one_is_not() {
     thread.join().unwrap();
     let hanging = summary(&outcome);
     assert_eq!((hanging.total.ok, hanging.total.unfinished), (0, 4));
+    assert_eq!(hanging.flows[0].unfinished, 4);
+    assert!(hanging.duration_s >= 0.5 && length(hanging.total.duration_s), "{hanging:?}");
+    assert!(hanging.phases[0].end_s >= 0.5, "{:?}", hanging.phases);
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }

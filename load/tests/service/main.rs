@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test like its own lines do")]
 
+mod ends;
 mod grace;
 mod ledger;
 mod samples;

@@ -168,7 +168,7 @@ mod tests {
         let mut summary = sample::summary();
         summary.flows[0].steps[0].stats.stream = Some(Default::default());
         let tables = tables(&summary);
-        assert_eq!(tables.len(), 10);
+        assert_eq!(tables.len(), 11);
         for table in tables {
             for row in &table.rows {
                 assert_eq!(

@@ -17,6 +17,7 @@ pub fn tables(summary: &Summary) -> Vec<Table> {
         thresholds(summary),
         phases(summary),
         steps(summary),
+        runs(summary),
         streams(summary),
         errors(summary),
         faults(summary),
@@ -99,10 +100,14 @@ fn phases(summary: &Summary) -> Table {
 
 fn steps(summary: &Summary) -> Table {
     let mut rows = Vec::new();
+    let retried = summary.total.retries > 0;
     let mut push = |name: String, stats: &Stats| {
         let mut cells = vec![name];
         cells.extend(stats_cells(stats));
         cells.push(maybe_ms(stats.service_time.p95_ms));
+        if retried {
+            cells.push(count(stats.retries));
+        }
         rows.push(Row { tone: stats_tone(stats), cells });
     };
     push("all".into(), &summary.total);
@@ -123,12 +128,39 @@ fn steps(summary: &Summary) -> Table {
     let mut columns = vec!["flow / step"];
     columns.extend(STATS);
     columns.push("p95 from send");
+    if retried {
+        columns.push("retries");
+    }
     Table {
         title: "Flows and steps",
-        note: "Latency counts from the moment a request was due; the last column from the moment it was sent.",
+        note: "Latency counts from the moment a request was due, of good answers and time-outs.",
         columns,
         text_columns: 1,
         rows,
+    }
+}
+
+/// Of flows that have several steps, or runs that did not come to their end.
+fn runs(summary: &Summary) -> Table {
+    let told = summary.flows.iter().filter(|f| f.steps.len() > 1 || f.unfinished > 0);
+    let row = |flow: &Flow| Row {
+        tone: if flow.aborted > 0 { Tone::Warn } else { Tone::Plain },
+        cells: vec![
+            flow.name.clone(),
+            count(flow.completed),
+            count(flow.aborted),
+            count(flow.unfinished),
+            maybe_ms(flow.latency.p50_ms),
+            maybe_ms(flow.latency.p95_ms),
+            maybe_ms(flow.latency.max_ms),
+        ],
+    };
+    Table {
+        title: "Runs of flows",
+        note: "The end of the load cuts a run after the request in flight. Times are those of complete runs, pauses between steps included.",
+        columns: vec!["flow", "complete", "failed", "cut", "p50", "p95", "max"],
+        text_columns: 1,
+        rows: told.map(row).collect(),
     }
 }
 
