@@ -7,6 +7,7 @@
 //! The coordinator ([`Run`]) starts them, gathers what they tell once a second, and stops them.
 
 mod arrivals;
+mod backlog;
 mod clock;
 mod closed;
 mod exchange;

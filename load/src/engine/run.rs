@@ -9,6 +9,7 @@ use tokio::{
 };
 
 use super::{
+    backlog,
     clock::Epoch,
     gather::Gathering,
     limits::{Limit, preflight, processors},
@@ -119,12 +120,13 @@ impl Run {
     /// # Errors
     /// Why it cannot be run.
     pub fn new(plan: Plan, shared: Shared) -> Result<Self, EngineError> {
-        let (limits, descriptor_limit) = preflight(&plan);
+        let (mut limits, descriptor_limit) = preflight(&plan);
         if let Some(limit) = limits.iter().find(|limit| limit.fatal) {
             return Err(EngineError::Limit(limit.text.clone()));
         }
         let workers = plan.limits.workers.unwrap_or_else(processors).max(1);
         let prepared = Arc::new(Prepared::new(plan)?);
+        limits.extend(backlog::short(&prepared.plan, &prepared.endpoints));
         let flows = &prepared.plan.setup;
         let (shared, failed) = sequence::run(&prepared, flows, &prepared.setup, shared)?;
         if let Some(failed) = failed {
