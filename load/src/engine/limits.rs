@@ -32,7 +32,8 @@ pub fn preflight(plan: &Plan) -> (Vec<Limit>, u64) {
     let descriptors = raise_descriptors();
     let (users, in_flight) = connections(plan);
     // A table that stays small only makes its growth felt.
-    let _room = make_room((users + in_flight + SPARE).min(descriptors));
+    let probes = plan.probe.as_ref().map_or(0, |probe| probe.waiting());
+    let _room = make_room((users + in_flight + SPARE).saturating_add(probes).min(descriptors));
     (short(plan, descriptors, local_ports()), descriptors)
 }
 
