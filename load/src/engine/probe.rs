@@ -136,8 +136,11 @@ impl Stream {
         let mut user = self.user(number);
         let ended = user.steps(&self.flow, &self.worker.prepared.probe, due).await;
         let end = self.worker.clock.now();
-        let ok = ended == Ended::Completed;
-        self.order.borrow_mut().ended(number, Probed { due, end, ok });
+        let failure = match ended {
+            Ended::Completed => None,
+            _ => Some(user.last_failure.as_ref().map(ToString::to_string).unwrap_or_default()),
+        };
+        self.order.borrow_mut().ended(number, Probed { due, end, failure });
         self.keep(user, end);
     }
 

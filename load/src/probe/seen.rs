@@ -53,7 +53,7 @@ impl Seen {
             self.seconds.resize(second + 1, (0, 0));
         }
         let counts = &mut self.seconds[second];
-        if probed.ok {
+        if probed.failure.is_none() {
             self.ok += 1;
             counts.0 += 1;
             record(&mut self.latency, probed.end.saturating_sub(probed.due));
@@ -121,8 +121,7 @@ impl Order {
             self.waiting.resize(at + 1, None);
         }
         self.waiting[at] = Some(probed);
-        while let Some(Some(probed)) = self.waiting.front().copied() {
-            self.waiting.pop_front();
+        while let Some(probed) = self.waiting.pop_front_if(|first| first.is_some()).flatten() {
             self.next += 1;
             self.seen.add(probed);
         }

@@ -96,6 +96,8 @@ fn a_redis_that_stands_still_is_away_for_so_long() {
         truth
     });
     was_away(&probe, truth);
+    let reason = probe.fresh.outages[0].reason.as_deref().unwrap();
+    assert_eq!(reason, "timeout: no complete answer within 500ms");
 }
 
 #[test]
@@ -129,6 +131,8 @@ fn a_wrong_answer_is_an_outage_while_it_lasts() {
         began.elapsed()
     });
     was_away(&probe, truth);
+    let reason = probe.fresh.outages[0].reason.as_deref().unwrap();
+    assert_eq!(reason, "check: body is \"down\"");
 }
 
 #[test]
