@@ -16,6 +16,7 @@ mod grpc;
 mod limits;
 mod outlets;
 mod prepare;
+mod probe;
 mod progress;
 mod readback;
 mod reflection;

@@ -15,6 +15,7 @@ use super::{
     limits::{Limit, preflight, processors},
     outlets::Spools,
     prepare::{PrepareError, Prepared},
+    probe::Probing,
     progress::Observer,
     readback::{self, Noted},
     sequence,
@@ -200,18 +201,7 @@ impl Run {
         let rates = Arc::new(Rates::new(&plan.stages));
         let users = Arc::new(Users::new(&plan.stages));
         let (tell, reports) = mpsc::unbounded_channel();
-        let probe = match &plan.probe {
-            Some(probe) => {
-                Some(probe::Running::start(probe, &plan.tls, epoch).map_err(|e| match e {
-                    probe::StartError::Target(e) => PrepareError::Target(e).into(),
-                    probe::StartError::Template(source) => {
-                        EngineError::from(PrepareError::Template { step: "probe".into(), source })
-                    }
-                    probe::StartError::Loop(e) => EngineError::Loop(e),
-                })?)
-            }
-            None => None,
-        };
+        let probing = Probing::start(&self.prepared, &self.shared, epoch)?;
         let mut spools = Spools::start(plan, self.notes.take(), self.raw.take())?;
         let outlets = spools.outlets(plan);
         let mut threads = Vec::new();
@@ -259,7 +249,7 @@ impl Run {
         for thread in threads {
             records.push(thread.join().map_err(|_| EngineError::Panic)??);
         }
-        let probe = probe.and_then(|running| running.finish(&mut timeline));
+        let probe = probing.and_then(|probing| probing.finish(&mut timeline));
         let planned = nanos(plan.duration());
         let ended = records.iter().map(|record| record.end).max().unwrap_or(0);
         let load_end = records.iter().map(|record| record.load_end).max().unwrap_or(planned);

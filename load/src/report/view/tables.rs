@@ -265,6 +265,7 @@ fn probes(summary: &Summary) -> Table {
             tone: if s.ok < s.sent { Tone::Bad } else { Tone::Good },
             cells: vec![
                 format!("{}, {kind}", probe.name),
+                s.outages.first().and_then(|outage| outage.reason.clone()).unwrap_or_default(),
                 count(s.sent),
                 maybe_percent(s.availability_ratio),
                 count(s.outages.len() as u64),
@@ -276,8 +277,17 @@ fn probes(summary: &Summary) -> Table {
     Table {
         title: "Availability",
         note: "Seen by the probe, which asks on its own, whatever the load does.",
-        columns: vec!["probe", "sent", "available", "outages", "longest", "all together", "p95"],
-        text_columns: 1,
+        columns: vec![
+            "probe",
+            "first failure",
+            "sent",
+            "available",
+            "outages",
+            "longest",
+            "all together",
+            "p95",
+        ],
+        text_columns: 2,
         rows: streams.filter(|(_, _, s)| s.sent > 0).map(row).collect(),
     }
 }
