@@ -53,15 +53,43 @@ impl Observed {
         Probe { name: name.to_owned(), rate, fresh, pooled }
     }
 
-    /// What was seen in a stretch of time: the share of probes that were answered, and the longest
-    /// outage of either stream in seconds. `None`: no probe was due in it.
+    /// What was seen in a stretch of time: the share of probes that were answered and the longest
+    /// outage in seconds, of the stream that fared worse. The service is there when it is there for
+    /// a new client and for a connected one. `None`: no probe was due in it.
     #[must_use]
     pub fn within(&self, start: u64, end: u64) -> Option<(f64, f64)> {
         let streams = [&self.fresh, &self.pooled];
-        let due: u64 = streams.iter().map(|seen| seen.due_within(start, end, self.every)).sum();
-        let failed: u64 = streams.iter().map(|seen| seen.failed_within(start, end)).sum();
+        let ratio = |seen: &&Seen| {
+            let due = seen.due_within(start, end, self.every);
+            let failed = seen.failed_within(start, end);
+            (due > 0).then(|| due.saturating_sub(failed) as f64 / due as f64)
+        };
+        let worst = streams.iter().filter_map(ratio).reduce(f64::min)?;
         let longest = streams.iter().map(|seen| seen.outages.longest_within(start, end)).max();
-        let ratio = due.saturating_sub(failed) as f64 / due as f64;
-        (due > 0).then(|| (ratio, longest.unwrap_or(0) as f64 / 1e9))
+        Some((worst, longest.unwrap_or(0) as f64 / 1e9))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ten probes, one every ten, the first `failed` of which fail.
+    fn stream(failed: u64) -> Seen {
+        let mut order = Order::new(0);
+        for number in 0..10 {
+            let due = number * 10;
+            let failure = (number < failed).then(|| "refused".to_owned());
+            order.ended(number, Probed { due, end: due + 1, failure });
+        }
+        order.into_seen()
+    }
+
+    #[test]
+    fn the_stream_that_fares_worse_is_what_counts() {
+        let observed = Observed::new(stream(5), stream(1), 10, 100);
+        assert_eq!(observed.within(0, 100).unwrap().0, 0.5);
+        assert_eq!(observed.within(50, 100).unwrap().0, 1.0);
+        assert!(observed.within(200, 300).is_none());
     }
 }
