@@ -17,6 +17,7 @@
 //! - Absent is not zero: what was not measured is `null` or left out.
 
 mod latency;
+mod merge;
 mod outcome;
 mod phase;
 mod probe;
@@ -29,6 +30,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use latency::{Latency, NANOS_PER_MS, WireError, histogram};
+pub use merge::{MergeError, merged};
 pub use outcome::{
     CheckResult, DuplicatedWrite, Ledger, LostWrite, ThresholdResult, Verdict, VerdictKind,
 };

@@ -6,6 +6,7 @@
 mod ends;
 mod grace;
 mod ledger;
+mod merge;
 mod samples;
 mod server;
 mod store;
