@@ -14,6 +14,9 @@
 //!   as the target's error.
 //! - Memory does not grow with the number of requests.
 
+// Printing by these macros ends in a panic when nobody reads or the disk is full.
+#![cfg_attr(not(test), deny(clippy::print_stderr, clippy::print_stdout))]
+
 pub mod check;
 pub mod cli;
 pub mod compare;

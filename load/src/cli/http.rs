@@ -2,10 +2,18 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use anyhow::{Context, Result, bail};
-use clap::{Args, error::ErrorKind};
+use anyhow::Result;
+use clap::Args;
 
-use super::{print, result::colour, samples::Samples, show::Show, url::Url};
+use super::{
+    Usage, out, print,
+    result::colour,
+    samples::{self, Samples},
+    show::Show,
+    tell,
+    typed::{above_zero, duration, header, no_number, rate, template},
+    url::Url,
+};
 use crate::{
     engine::{Run, targets},
     plan::{
@@ -14,31 +22,9 @@ use crate::{
     },
     report,
     summary::ScenarioInfo,
-    template::{Shared, Template},
-    threshold::Threshold,
+    template::Shared,
+    threshold::{Known, Threshold},
 };
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0);
-    match seconds {
-        Some(_) => Err(format!("which unit? `{text}s` is so many seconds")),
-        None => humantime::parse_duration(text).map_err(|e| e.to_string()),
-    }
-}
-
-fn header(text: &str) -> Result<(String, String), String> {
-    let (name, value) =
-        text.split_once(':').ok_or("a header is written `name: value`".to_owned())?;
-    let (name, value) = (name.trim(), value.trim());
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if name.is_empty() || !name.bytes().all(token) {
-        return Err(format!("`{name}` is no name of a header"));
-    }
-    if value.bytes().any(|byte| byte < b' ' && byte != b'\t') {
-        return Err("a value with control characters".to_owned());
-    }
-    Ok((name.to_owned(), value.to_owned()))
-}
 
 /// Send requests to one URL.
 #[derive(Debug, Args)]
@@ -48,28 +34,45 @@ pub struct HttpArgs {
     #[arg(value_parser = Url::parse)]
     url: Url,
     /// Requests a second, sent when due whatever became of earlier ones: 1000, 50/s, 600/m
-    #[arg(short, long, value_parser = crate::words::rate)]
+    #[arg(short, long, alias = "rps", value_parser = rate)]
     rate: Option<f64>,
     /// Users, each of whom sends its next request when it has the answer to the last one
-    #[arg(short, long, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(
+        short,
+        long,
+        short_alias = 'c',
+        alias = "connections",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
     users: Option<u32>,
     /// How long: 30s, 5m, 1h30m
-    #[arg(short = 'f', long = "for", value_name = "DURATION", value_parser = duration, default_value = "30s")]
+    #[arg(
+        short = 'f',
+        long = "for",
+        alias = "duration",
+        value_name = "DURATION",
+        value_parser = above_zero,
+        default_value = "30s"
+    )]
     length: Duration,
+    /// There is none; this says what there is instead
+    #[arg(short = 'n', long = "requests", alias = "number", hide = true, value_parser = no_number)]
+    _requests: Option<std::convert::Infallible>,
     /// Goes up to the rate or the number of users in this time before; counts in addition
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = above_zero)]
     ramp: Option<Duration>,
-    /// A header; may have variables as scenarios do
+    /// A header; may have variables as scenarios do: {{user}}, {{counter.n}}
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
     headers: Vec<(String, String)>,
-    /// The body; `@FILE` reads it from a file. Makes the method POST unless another is given
+    /// The body; may have variables as scenarios do: {{user}}, {{random.uuid}}. `@FILE` reads it from
+    /// a file, as it is. Makes the method POST unless another is given
     #[arg(short, long, value_name = "TEXT|@FILE")]
     data: Option<String>,
     /// GET, POST, …
     #[arg(short = 'X', long)]
     method: Option<String>,
     /// Limit on each answer
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30s")]
+    #[arg(long, value_name = "DURATION", value_parser = above_zero, default_value = "30s")]
     timeout: Duration,
     /// What is in flight when the time is up may go on for so long; what is left then is cut, and
     /// counted as interrupted, which is no failure
@@ -111,12 +114,17 @@ pub struct HttpArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
     /// Requests in flight at most, with --rate; what is due beyond it waits
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
-    in_flight: usize,
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..),
+        default_value_t = 10_000
+    )]
+    in_flight: u32,
     /// Writes a line for each attempt there: .csv or .jsonl
     #[arg(long, value_name = "FILE")]
     samples: Option<PathBuf>,
-    /// Directory for results
+    /// Folder for results: a new or empty one, or one with an earlier result, which is overwritten
     #[arg(short, long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Nothing while it runs
@@ -133,13 +141,15 @@ pub struct HttpArgs {
 /// Runs it; returns the exit code.
 pub(super) fn run(args: &HttpArgs) -> Result<u8> {
     let plan = plan(args)?;
-    // A directory that cannot be written is better known before the run than after.
+    refuse_unknown(args, &plan)?;
+    // A folder that cannot be written is better known before the run than after.
     if let Some(dir) = &args.out {
-        fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        out::given(dir, &samples::files(args.samples.as_deref()))?;
     }
     let info = ScenarioInfo {
         name: plan.name.clone(),
         targets: targets(&plan),
+        stages: plan.stages.iter().map(Stage::words).collect(),
         seed: plan.seed,
         scale: 1.0,
         ..ScenarioInfo::default()
@@ -150,12 +160,12 @@ pub(super) fn run(args: &HttpArgs) -> Result<u8> {
         samples.give_to(&mut run);
     }
     for warning in run.warnings() {
-        eprintln!("note: {}", warning.text);
+        tell(format_args!("note: {}", warning.text));
     }
     let started = std::time::SystemTime::now();
     let outcome = run.execute(&mut Show::new(args.quiet))?;
     let started_at = humantime::format_rfc3339_millis(started).to_string();
-    let (mut summary, failures) = outcome.summary(info, started_at);
+    let (mut summary, _) = outcome.summary(info, started_at);
     crate::threshold::judge(&mut summary, &args.thresholds);
     if let Some(dir) = &args.out {
         report::write_all(dir, &summary)?;
@@ -164,26 +174,34 @@ pub(super) fn run(args: &HttpArgs) -> Result<u8> {
         print(&report::json(&summary)?)?;
     } else {
         print(&report::terminal(&summary, colour()))?;
-        for (_, kind, text) in failures {
-            eprintln!("{}: {text}", kind.name());
-        }
     }
     Ok(summary.verdict.exit_code)
 }
 
+/// Refuses thresholds that ask for what this run does not have.
+fn refuse_unknown(args: &HttpArgs, plan: &Plan) -> Result<(), Usage> {
+    let known = Known { plan, phases: vec!["run"], has_faults: false, probe: "--probe" };
+    let misfit = args.thresholds.iter().find_map(|t| Some((t, t.misfit(&known)?)));
+    match misfit {
+        None => Ok(()),
+        Some((threshold, message)) => Err(Usage(format!("--threshold '{threshold}': {message}"))),
+    }
+}
+
 /// What was typed as a plan.
-fn plan(args: &HttpArgs) -> Result<Plan> {
+fn plan(args: &HttpArgs) -> Result<Plan, Usage> {
     let HttpArgs { url, .. } = args;
     let scheme = match url.scheme {
         Scheme::Https if args.insecure => Scheme::HttpsInsecure,
         scheme => scheme,
     };
-    let template = |text: &str| Template::compile(text).with_context(|| format!("`{text}`"));
     let body = match args.data.as_deref() {
         None => Body::Empty,
         Some(text) => match text.strip_prefix('@') {
-            Some(file) => Body::Bytes(fs::read(file).with_context(|| file.to_owned())?),
-            None => Body::Template(template(text)?),
+            Some(file) => {
+                Body::Bytes(fs::read(file).map_err(|e| Usage(format!("-d @{file}: {e}")))?)
+            }
+            None => Body::Template(template("-d", text)?),
         },
     };
     let method = args
@@ -191,11 +209,11 @@ fn plan(args: &HttpArgs) -> Result<Plan> {
         .clone()
         .unwrap_or_else(|| if matches!(body, Body::Empty) { "GET" } else { "POST" }.to_owned());
     if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        bail!("`{method}` is no method");
+        return Err(Usage(format!("`{method}` is no method")));
     }
     let mut headers = Vec::new();
     for (name, value) in &args.headers {
-        headers.push((name.clone(), template(value)?));
+        headers.push((name.clone(), template("-H", value)?));
     }
     let request = HttpRequest {
         version: if args.http2 { HttpVersion::Http2 } else { HttpVersion::Http1 },
@@ -206,7 +224,7 @@ fn plan(args: &HttpArgs) -> Result<Plan> {
             "sse" => Streaming::ServerSentEvents,
             _ => Streaming::Chunks,
         }),
-        ..HttpRequest::get(url.target.clone(), scheme, template(&url.path)?)
+        ..HttpRequest::get(url.target.clone(), scheme, template("the URL", &url.path)?)
     };
     let probe = args.probe.then(|| {
         let request = HttpRequest {
@@ -224,9 +242,7 @@ fn plan(args: &HttpArgs) -> Result<Plan> {
     let hold = match (args.rate, args.users) {
         (Some(rate), _) => Arrival::rate(rate),
         (None, Some(users)) => Arrival::users(users),
-        (None, None) => {
-            clap::Error::raw(ErrorKind::MissingRequiredArgument, "--rate or --users").exit()
-        }
+        (None, None) => return Err(Usage("--rate or --users".into())),
     };
     let ramp = args.ramp.map(|duration| {
         let arrival = match hold {
@@ -246,7 +262,7 @@ fn plan(args: &HttpArgs) -> Result<Plan> {
         teardown: Vec::new(),
         limits: Limits {
             workers: args.threads.map(usize::from),
-            in_flight: args.in_flight.max(1),
+            in_flight: args.in_flight as usize,
             grace: args.grace,
             ..Limits::default()
         },

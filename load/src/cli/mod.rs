@@ -3,11 +3,14 @@
 mod abort;
 mod http;
 mod merge;
+mod out;
 mod result;
 mod run;
 mod samples;
 mod scenario;
 mod show;
+mod tell;
+mod typed;
 mod url;
 
 use std::io::{ErrorKind, Write, stdout};
@@ -20,6 +23,7 @@ pub use merge::MergeArgs;
 pub use result::{CompareArgs, ReportArgs};
 pub use run::RunArgs;
 pub use scenario::{ScenarioArgs, SchemaArgs};
+pub use tell::tell;
 pub use url::{Url, UrlError};
 
 /// An honest load generator.
@@ -55,7 +59,7 @@ pub enum Command {
 /// # Errors
 /// Why it could not be done.
 pub fn run(cli: Cli) -> anyhow::Result<u8> {
-    match cli.command {
+    let done = match cli.command {
         Command::Http(args) => http::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Check(args) => scenario::check(&args),
@@ -63,8 +67,20 @@ pub fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Report(args) => result::report(&args),
         Command::Compare(args) => result::compare(&args),
         Command::Merge(args) => merge::merge(&args),
+    };
+    match done {
+        Err(error) if error.is::<Usage>() => {
+            tell(format_args!("error: {error:#}"));
+            Ok(USAGE)
+        }
+        done => done,
     }
 }
+
+/// What was asked for cannot be: bad usage, and nothing was sent.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
 
 /// Exit code of bad usage and of an invalid scenario.
 const USAGE: u8 = 2;

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::{USAGE, print};
+use super::{USAGE, print, tell};
 use crate::{
     compare::{self, CompareError},
     report,
@@ -89,7 +89,7 @@ pub(super) fn compare(args: &CompareArgs) -> Result<u8> {
     let comparison = match compare::compare(&baseline, &current, &options) {
         Ok(comparison) => comparison,
         Err(error @ CompareError::Threshold(_)) => {
-            eprintln!("error: {error}");
+            tell(format_args!("error: {error}"));
             return Ok(USAGE);
         }
         Err(error) => return Err(error.into()),

@@ -1,20 +1,18 @@
 //! `faultload run FILE`: a scenario from its start to its reports.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::Args;
 
 use super::{
     abort::Abort,
-    print,
+    out, print,
     result::colour,
     samples::{self, Samples},
     scenario::ScenarioArgs,
     show::Show,
+    tell,
 };
 use crate::{
     engine::{Observer, Progress, Run},
@@ -32,7 +30,8 @@ use crate::{
 pub struct RunArgs {
     #[command(flatten)]
     scenario: ScenarioArgs,
-    /// Folder for the results [default: results/YYYYMMDD-HHMMSS-NAME]
+    /// Folder for the results: a new or empty one, or one with an earlier result, which is
+    /// overwritten [default: results/YYYYMMDD-HHMMSS-NAME]
     #[arg(short, long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Runs it only if it has one of these tags
@@ -68,13 +67,15 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         Err(code) => return Ok(code),
     };
     if !scenario.is_selected(&args.only, &args.skip) {
-        eprintln!("note: {} is left out, by its tags", scenario.info.name);
+        tell(format_args!("note: {} is left out, by its tags", scenario.info.name));
         return Ok(0);
     }
     let started = jiff::Timestamp::now();
     // A folder that cannot be written is better known before the run than after.
-    let dir = args.out.clone().unwrap_or_else(|| default_dir(&scenario));
-    fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let dir = match &args.out {
+        Some(dir) => out::given(dir, &samples::files(args.samples.as_deref()))?,
+        None => out::fresh(&scenario.info.name)?,
+    };
     let Scenario { plan, info, faults: planned, phases, thresholds, .. } = scenario;
 
     let samples = args.samples.as_deref().map(Samples::create).transpose()?;
@@ -96,7 +97,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         samples.give_to(&mut run);
     }
     for warning in run.warnings() {
-        eprintln!("note: {}", warning.text);
+        tell(format_args!("note: {}", warning.text));
     }
     if let Some(first) = phases.first() {
         run.name_first_phase(&first.name, first.kind);
@@ -118,7 +119,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     let Watching { abort, records, .. } = watching;
     let aborting = abort.broken;
     let outcome = outcome?;
-    let (mut summary, failures) = outcome.summary(info, format!("{started:.3}"));
+    let (mut summary, _) = outcome.summary(info, format!("{started:.3}"));
     without_pauses(&mut summary, &outcome.plan);
     // What it was to take away is still there.
     let teardown = outcome.teardown.iter().map(|failed| format!("the tear-down failed: {failed}"));
@@ -136,10 +137,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         print(&report::json(&summary)?)?;
     } else {
         print(&report::terminal(&summary, colour()))?;
-        for (step, kind, text) in failures {
-            eprintln!("{step}: {}: {text}", kind.name());
-        }
-        eprintln!("\nreports in {}", dir.display());
+        tell(format_args!("\nreports in {}", dir.display()));
     }
     Ok(summary.verdict.exit_code)
 }
@@ -162,13 +160,17 @@ impl Observer for Watching {
         self.show.second(row, progress) && !self.broken.get() && self.abort.second(row, progress)
     }
 
+    fn interrupted(&mut self, in_flight: u64, grace: Duration) {
+        self.show.interrupted(in_flight, grace);
+    }
+
     /// Faults are taken back before the ledger is read: it is not about what they hide.
     fn load_over(&mut self) {
         if let Some(driver) = self.driver.take() {
             self.records = driver.finish();
         }
         if std::mem::take(&mut self.tells_of_ledger) {
-            eprintln!("reading the ledger back");
+            tell("reading the ledger back");
         }
     }
 }
@@ -185,12 +187,4 @@ fn without_pauses(summary: &mut Summary, plan: &Plan) {
         let name = &flow.name;
         flow.steps.retain(|step| is_request(name, &step.name));
     }
-}
-
-fn default_dir(scenario: &Scenario) -> PathBuf {
-    let now = jiff::Zoned::now().strftime("%Y%m%d-%H%M%S").to_string();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let name: String =
-        scenario.info.name.chars().map(|c| if is_plain(c) { c } else { '-' }).collect();
-    Path::new("results").join(format!("{now}-{name}"))
 }

@@ -1,6 +1,9 @@
 //! Files of single requests: raw samples, and notes of writes beside them.
 
-use std::{fs::File, path::Path};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 
@@ -28,10 +31,19 @@ impl Samples {
 
 /// A file for the notes of a ledger that is kept: `raw.csv` has `raw.ledger.jsonl` beside it.
 pub(super) fn notes_beside(samples: &Path) -> Result<File> {
-    let path = samples.with_extension("ledger.jsonl");
+    let path = notes_path(samples);
     // Written first and read back afterwards.
     let file = File::options().read(true).write(true).create(true).truncate(true).open(&path);
     file.with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn notes_path(samples: &Path) -> PathBuf {
+    samples.with_extension("ledger.jsonl")
+}
+
+/// The files that a run with these samples may write.
+pub(super) fn files(samples: Option<&Path>) -> Vec<PathBuf> {
+    samples.into_iter().flat_map(|path| [path.to_owned(), notes_path(path)]).collect()
 }
 
 fn created(path: &Path) -> Result<File> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow};
 use clap::{Args, ValueEnum};
 
-use super::{USAGE, print};
+use super::{USAGE, print, tell};
 use crate::scenario::{self, LoadError, Options, Scenario};
 
 /// A scenario file and what is said to it.
@@ -58,7 +58,7 @@ impl ScenarioArgs {
             Ok(scenario) => Ok(Ok(scenario)),
             Err(error @ LoadError::Read { .. }) => Err(anyhow!(error)),
             Err(error) => {
-                eprintln!("error: {error}");
+                tell(format_args!("error: {error}"));
                 Ok(Err(USAGE))
             }
         }

@@ -1,10 +1,15 @@
 //! Progress while a run goes on: one line that is rewritten on a terminal, plain lines elsewhere.
 
-use std::io::{IsTerminal, Write, stderr};
+use std::{
+    io::{IsTerminal, Write, stderr},
+    time::Duration,
+};
 
+use super::tell;
 use crate::{
     engine::{Observer, Progress},
     faults::Active,
+    figures,
     summary::Second,
 };
 
@@ -55,6 +60,20 @@ impl Observer for Show {
         self.before = faults;
         true
     }
+
+    /// Said to somebody who waits for it to end, also when they want to hear nothing else.
+    fn interrupted(&mut self, in_flight: u64, grace: Duration) {
+        let clear = if self.terminal { "\r\x1b[K" } else { "" };
+        tell(format_args!("{clear}{}", ending(in_flight, grace)));
+    }
+}
+
+fn ending(in_flight: u64, grace: Duration) -> String {
+    let requests = if in_flight == 1 { "request" } else { "requests" };
+    format!(
+        "ending: {in_flight} {requests} in flight may go on for {} (Ctrl-C again ends at once)",
+        figures::seconds(grace.as_secs_f64())
+    )
 }
 
 fn line(row: &Second, progress: &Progress, faults: &[String]) -> String {
@@ -66,7 +85,7 @@ fn line(row: &Second, progress: &Progress, faults: &[String]) -> String {
         String::new()
     };
     let users = if row.users > 0 { format!("  {} users", row.users) } else { String::new() };
-    let p95 = row.p95_ms.map_or("-".to_owned(), |ms| format!("{ms:.2} ms"));
+    let p95 = figures::maybe_ms(row.p95_ms);
     let probe = row.probes_ok + row.probes_failed;
     let probe = if row.probes_failed > 0 {
         format!("  probe {}/{probe}", row.probes_ok)
@@ -104,6 +123,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn who_interrupts_hears_how_long_it_may_take() {
+        assert_eq!(
+            ending(3, Duration::from_secs(30)),
+            "ending: 3 requests in flight may go on for 30s (Ctrl-C again ends at once)"
+        );
+        assert!(
+            ending(1, Duration::from_secs(90))
+                .starts_with("ending: 1 request in flight may go on for 1m 30s")
+        );
+    }
+
+    #[test]
     fn the_line_says_phase_rate_users_p95_errors_faults_and_time_left() {
         let row = Second {
             length_s: 1.0,
@@ -128,7 +159,7 @@ mod tests {
         let faults = ["latency".to_owned(), "lossy\u{1b}[2J".to_owned()];
         assert_eq!(
             line(&row, &progress, &faults),
-            "   30 s  hold [fault]  100/s  20 users  p95 512.50 ms  3 errors  \
+            "   30 s  hold [fault]  100/s  20 users  p95 512 ms  3 errors  \
              fault latency + lossy [2J  4 in flight  60 s left"
         );
         progress.phase = "run".into();

@@ -1,7 +1,7 @@
 //! What is compared.
 
 use super::{Change, Line, Unit};
-use crate::summary::{Second, Summary};
+use crate::summary::{Latency, Second, Summary};
 
 /// A figure that both results have.
 pub struct Figure {
@@ -63,29 +63,38 @@ pub fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     (count > 0).then(|| sum / f64::from(count))
 }
 
-/// p95 of every step that both have. Steps have no timeline, so noise is what the runs differ by:
-/// with a single run on a side nothing of a step is called a regression.
+/// p95 of every step that both have. Steps have no timeline: noise is what the runs differ by, or,
+/// where there are too few of them, what the samples of the step leave open.
 pub fn of_steps(baseline: &[Summary], current: &[Summary], threshold: f64) -> Vec<Line> {
     let figure = time("step", |_| None, |_| None);
     let Some(first) = baseline.first() else { return Vec::new() };
     let names = first.flows.iter().flat_map(|f| f.steps.iter().map(move |s| (&f.name, &s.name)));
     names
         .map(|(flow, step)| {
-            let p95 = |run: &Summary| {
-                let flow = run.flows.iter().find(|f| f.name == *flow)?;
-                flow.steps.iter().find(|s| s.name == *step)?.stats.latency.p95_ms
+            let (before, after) = (latencies(baseline, flow, step), latencies(current, flow, step));
+            let p95 = |of: &[&Latency]| of.iter().filter_map(|l| l.p95_ms).collect::<Vec<_>>();
+            let (old, new) = (p95(&before), p95(&after));
+            let difference = match old.len().min(new.len()) >= super::ENOUGH_RUNS {
+                true => super::interval(
+                    &super::Samples::alone(old.clone()),
+                    &super::Samples::alone(new.clone()),
+                    0,
+                ),
+                false => super::quantile::interval(before.into_iter(), after.into_iter(), 0.95),
             };
-            let values = |runs: &[Summary]| runs.iter().filter_map(p95).collect::<Vec<_>>();
-            let (old, new) = (values(baseline), values(current));
-            let difference = super::interval(
-                &super::Samples::alone(old.clone()),
-                &super::Samples::alone(new.clone()),
-                0,
-            );
             let (old, new) = (mean(old.into_iter()), mean(new.into_iter()));
             judged(format!("{flow} / {step} p95"), &figure, old, new, difference, threshold)
         })
         .collect()
+}
+
+/// The times of a step, in each run that has it.
+fn latencies<'a>(runs: &'a [Summary], flow: &str, step: &str) -> Vec<&'a Latency> {
+    let of_run = |run: &'a Summary| {
+        let flow = run.flows.iter().find(|f| f.name == flow)?;
+        Some(&flow.steps.iter().find(|s| s.name == step)?.stats.latency)
+    };
+    runs.iter().filter_map(of_run).collect()
 }
 
 /// What a change means.

@@ -5,11 +5,14 @@
 //! repeated runs, or else the one-second intervals of one run, are drawn again with replacement,
 //! many times, and the difference of the means is taken each time. When the whole of the interval
 //! that holds 95 % of these differences is on the worse side, it is no noise. Seconds that follow
-//! each other are alike (a queue empties slowly), so they are drawn in blocks.
+//! each other are alike (a queue empties slowly), so they are drawn in blocks. Steps have no
+//! seconds: of single runs their histograms say how much they waver ([`quantile`]).
 
 mod bootstrap;
 mod figure;
+mod quantile;
 mod text;
+mod warn;
 
 use serde::Serialize;
 
@@ -166,7 +169,7 @@ pub fn compare(
     lines.extend(figure::of_steps(baseline, current, options.threshold_percent));
     Ok(Comparison {
         lines,
-        warnings: warnings(baseline, current),
+        warnings: warn::warnings(baseline, current),
         threshold_percent: options.threshold_percent,
         runs: (baseline.len(), current.len()),
     })
@@ -199,36 +202,6 @@ fn line(
         difference,
         threshold,
     )
-}
-
-fn warnings(baseline: &[Summary], current: &[Summary]) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let (Some(one), Some(other)) = (baseline.first(), current.first()) else { return warnings };
-    if one.scenario.name != other.scenario.name {
-        warnings.push(format!(
-            "different scenarios: {:?} and {:?}",
-            one.scenario.name, other.scenario.name
-        ));
-    }
-    if one.scenario.scale != other.scenario.scale {
-        warnings
-            .push(format!("different scales: {} and {}", one.scenario.scale, other.scenario.scale));
-    }
-    if one.scenario.vars != other.scenario.vars {
-        warnings.push("different variables".into());
-    }
-    if (&one.host.kernel, one.host.cpus) != (&other.host.kernel, other.host.cpus) {
-        warnings.push(format!(
-            "different hosts: Linux {} with {} processors, Linux {} with {}",
-            one.host.kernel, one.host.cpus, other.host.kernel, other.host.cpus
-        ));
-    }
-    for (side, runs) in [("baseline", baseline), ("current result", current)] {
-        if runs.iter().any(|r| r.verdict.interrupted || r.verdict.aborted) {
-            warnings.push(format!("a run of the {side} ended early"));
-        }
-    }
-    warnings
 }
 
 #[cfg(test)]

@@ -75,6 +75,27 @@ fn a_third_slower_is_one() {
 }
 
 #[test]
+fn a_slow_step_counts_also_where_the_run_as_a_whole_hides_it() {
+    let with_step = |ms: f64, count: u64| {
+        let mut summary = run(1.0, 1.0, 1);
+        let mut all = crate::summary::histogram();
+        for n in 0..count {
+            all.record(((ms + n as f64 / 100.0) * 1e6) as u64).unwrap();
+        }
+        summary.flows[0].steps[0].stats.latency = Latency::of(&all);
+        summary
+    };
+    let of_step = |count| {
+        let comparison =
+            compare(&[with_step(6.0, count)], &[with_step(200.0, count)], &Options::default());
+        let comparison = comparison.unwrap();
+        (comparison.lines[7].change, comparison.exit_code())
+    };
+    assert_eq!(of_step(200), (Change::Worse, 98));
+    assert_eq!(of_step(20), (Change::Noise, 0), "too few to tell");
+}
+
+#[test]
 fn less_than_the_threshold_is_the_same() {
     let all = changes(&[run(1.0, 1.0, 1)], &[run(1.05, 1.0, 2)]);
     assert!(all.iter().all(|(_, change)| *change == Change::Same), "{all:?}");

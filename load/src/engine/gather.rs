@@ -73,6 +73,10 @@ impl Gathering<'_> {
 
     fn interrupted(&mut self) {
         self.interrupted = true;
+        if *self.stop.borrow() == Stop::No {
+            let in_flight = self.timeline.last().map_or(0, |second| second.in_flight);
+            self.observer.interrupted(in_flight, self.plan.limits.grace);
+        }
         Stopper(self.stop.clone()).stop();
     }
 

@@ -1,5 +1,7 @@
 //! What is told while a run goes on.
 
+use std::time::Duration;
+
 use crate::summary::Second;
 
 /// Where a run is.
@@ -29,6 +31,10 @@ pub struct Progress {
 pub trait Observer {
     /// A second is over. Returns whether to go on; if not the run ends gracefully.
     fn second(&mut self, row: &Second, progress: &Progress) -> bool;
+
+    /// A signal has asked it to end: nothing is begun any more, and about so many requests in
+    /// flight may go on for `grace`.
+    fn interrupted(&mut self, _in_flight: u64, _grace: Duration) {}
 
     /// The load is over. What follows is reading back what was written, and the tear-down.
     fn load_over(&mut self) {}

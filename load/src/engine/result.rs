@@ -3,9 +3,10 @@
 use super::{Outcome, host_info};
 use crate::{
     measure::{ErrorKind, summarize},
-    plan::{Request, Transport},
+    plan::{Request, Scheme, Transport},
     schedule::nanos,
     summary::{ScenarioInfo, Summary, VERSION},
+    template::Vars,
 };
 
 impl Outcome {
@@ -62,23 +63,45 @@ impl Outcome {
     }
 }
 
+/// What a request is and where it goes: `POST http://127.0.0.1:8080/login`.
+pub(super) fn sent_to(request: &Request, vars: &mut Vars) -> String {
+    let place = target(request).unwrap_or_default();
+    match request {
+        Request::Http(http) => {
+            let scheme = if http.scheme == Scheme::Http { "http" } else { "https" };
+            let path = http.path.render_text(vars).unwrap_or_default();
+            format!("{} {scheme}://{place}{path}", http.method)
+        }
+        Request::Grpc(_) => format!("gRPC to {place}"),
+        Request::Tcp(_) => format!("TCP to {place}"),
+        Request::Redis(_) => format!("Redis at {place}"),
+        Request::Postgres(_) => format!("PostgreSQL at {place}"),
+        Request::None => "a pause".into(),
+    }
+}
+
+/// Where a request goes.
+fn target(request: &Request) -> Option<String> {
+    let target = match request {
+        Request::Http(request) => &request.target,
+        Request::Grpc(request) => &request.target,
+        Request::Tcp(request) => &request.target,
+        Request::Redis(request) => &request.server.target,
+        Request::Postgres(request) => &request.server.target,
+        Request::None => return None,
+    };
+    Some(match &target.transport {
+        Transport::Tcp => format!("{}:{}", target.host, target.port),
+        Transport::Unix(path) => path.display().to_string(),
+    })
+}
+
 /// What a plan is aimed at, for results: each target once.
 #[must_use]
 pub fn targets(plan: &crate::plan::Plan) -> Vec<String> {
     let mut found = Vec::new();
     for step in plan.flows.iter().flat_map(|flow| &flow.steps) {
-        let target = match &step.request {
-            Request::Http(request) => &request.target,
-            Request::Grpc(request) => &request.target,
-            Request::Tcp(request) => &request.target,
-            Request::Redis(request) => &request.server.target,
-            Request::Postgres(request) => &request.server.target,
-            Request::None => continue,
-        };
-        let text = match &target.transport {
-            Transport::Tcp => format!("{}:{}", target.host, target.port),
-            Transport::Unix(path) => path.display().to_string(),
-        };
+        let Some(text) = target(&step.request) else { continue };
         if !found.contains(&text) {
             found.push(text);
         }

@@ -16,6 +16,7 @@ use tokio::{
 use super::{
     clock::{Clock, Epoch},
     prepare::{Prepared, PreparedStep},
+    result::sent_to,
     user::{Ended, User},
     worker::Worker,
 };
@@ -89,11 +90,22 @@ pub fn run(
             // What one extracts is there for the next one, and for the load.
             let flow = Flow { keep_variables: true, ..flow.clone() };
             if user.steps(&flow, steps, worker.clock.now()).await != Ended::Completed {
-                let failure = user.last_failure.take();
-                let text = failure.map_or_else(String::new, |failure| format!(": {failure}"));
-                return Ok((user.vars.share(), Some(format!("{}{text}", flow.name))));
+                return Ok((user.vars.share(), Some(what_failed(&mut user, steps))));
             }
         }
         Ok((user.vars.share(), None))
     })
+}
+
+/// The step that failed, what it sent where, and why.
+fn what_failed(user: &mut User, steps: &[PreparedStep]) -> String {
+    let why = user.last_failure.take();
+    let why = why.map_or_else(String::new, |failure| format!(": {failure}"));
+    match steps.iter().find(|step| step.id == user.last_step) {
+        None => format!("it was interrupted{why}"),
+        Some(PreparedStep { step, .. }) => {
+            let what = sent_to(&step.request, &mut user.vars);
+            format!("step `{}` ({what}){why}", step.name)
+        }
+    }
 }

@@ -58,6 +58,8 @@ pub struct User {
     owed: Option<Think>,
     /// What went wrong last.
     pub last_failure: Option<Failure>,
+    /// Number of the last step that sent something.
+    pub last_step: usize,
     /// The status of the last answer; 0: none.
     pub last_status: u16,
 }
@@ -118,6 +120,7 @@ impl User {
             refused: 0,
             owed: None,
             last_failure: None,
+            last_step: usize::MAX,
             last_status: 0,
         }
     }
@@ -274,6 +277,7 @@ impl User {
         let passed = failure.is_none();
         self.last_failure = failure;
         self.last_status = sample.status;
+        self.last_step = prepared.id;
         passed
     }
 

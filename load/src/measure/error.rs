@@ -2,6 +2,8 @@
 
 use std::{fmt, io};
 
+use crate::summary::with_kind;
+
 /// Kinds of failure. What the generator's own host could not do is apart from what the target did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
@@ -93,7 +95,7 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.kind.name(), self.detail)
+        f.write_str(&with_kind(self.kind.name(), &self.detail))
     }
 }
 
@@ -141,6 +143,13 @@ mod tests {
         for (at, kind) in ErrorKind::ALL.into_iter().enumerate() {
             assert_eq!(kind as usize, at);
         }
+    }
+
+    #[test]
+    fn a_kind_is_said_once() {
+        let said = |kind, text: &str| Failure::new(kind, text).to_string();
+        assert_eq!(said(ErrorKind::Status, "status 503"), "status 503");
+        assert_eq!(said(ErrorKind::Connect, "refused"), "connect: refused");
     }
 
     #[test]

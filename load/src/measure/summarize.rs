@@ -6,7 +6,9 @@ use super::{ErrorKind, PhaseData, PhaseMark, StepData, StreamData};
 use crate::{
     plan::Plan,
     protocol::grpc::status,
-    summary::{CheckResult, Connections, Flow, Latency, NANOS_PER_MS, Phase, Stats, Step, Stream},
+    summary::{
+        CheckResult, Connections, Flow, Latency, NANOS_PER_MS, Phase, Stats, Step, Stream, example,
+    },
 };
 
 /// Figures of the whole run and of each phase.
@@ -61,7 +63,13 @@ pub fn summarize(
         }
     }
     let all = all.unwrap_or_default();
-    let (total, flows) = figures(plan, &all, seconds(load_end));
+    let (total, mut flows) = figures(plan, &all, seconds(load_end));
+    let steps = flows.iter_mut().flat_map(|flow| &mut flow.steps);
+    for (step, data) in steps.zip(&all.steps) {
+        let said = data.samples.iter();
+        let said = said.map(|(kind, text)| (kind.name().to_owned(), example(text)));
+        step.stats.error_examples = said.collect();
+    }
     let (checks, failures) = (checks(plan, &all), failures(plan, &all));
     PhaseSummary { total, flows, phases, checks, failures }
 }
@@ -122,6 +130,7 @@ fn stats(data: &StepData, seconds: f64) -> Stats {
         rate: 0.0,
         error_ratio: None,
         errors: by_kind(false),
+        error_examples: BTreeMap::new(),
         local_errors: by_kind(true),
         statuses: data
             .statuses

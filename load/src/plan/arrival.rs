@@ -1,6 +1,8 @@
 //! When flows start: rates (open model) and users (closed model).
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
+
+use crate::figures;
 
 /// A stretch of the run with one kind of arrivals.
 #[derive(Debug, Clone)]
@@ -13,6 +15,18 @@ pub struct Stage {
     pub arrival: Arrival,
     /// Index of a flow in [`super::Plan::flows`], and its weight among the others.
     pub mix: Vec<(usize, f64)>,
+}
+
+impl Stage {
+    /// In words: `30s at 100/s`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let length = figures::seconds(self.duration.as_secs_f64());
+        match self.arrival {
+            Arrival::Pause => format!("{length} of pause"),
+            arrival => format!("{length} at {arrival}"),
+        }
+    }
 }
 
 /// What starts flows in a stage. Both go linearly from the first value to the second.
@@ -50,5 +64,20 @@ impl Arrival {
     #[must_use]
     pub fn users(count: u32) -> Self {
         Self::Users { from: count, to: count }
+    }
+}
+
+impl fmt::Display for Arrival {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Self::Rate { from, to } if from == to => format!("{}/s", figures::number(*from)),
+            Self::Rate { from, to } => {
+                format!("{}/s → {}/s", figures::number(*from), figures::number(*to))
+            }
+            Self::Users { from, to } if from == to => format!("{from} users"),
+            Self::Users { from, to } => format!("{from} → {to} users"),
+            Self::Pause => "pause".into(),
+        };
+        f.pad(&text)
     }
 }

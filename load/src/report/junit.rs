@@ -5,7 +5,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::ReportError;
-use crate::summary::{Summary, VerdictKind};
+use crate::summary::{Summary, VerdictKind, with_kind};
 
 /// JUnit XML with one suite: whether the run was run and fit to be judged, its thresholds, its
 /// checks, its ledger.
@@ -75,8 +75,36 @@ pub fn junit(summary: &Summary) -> Result<String, ReportError> {
         let broken = broken.then_some((NonSuccessKind::Failure, why));
         add("no write is there twice".into(), broken);
     }
+    let failed = suite.failures + suite.errors > 0;
+    if !failed && !verdict.reasons.is_empty() {
+        // No case of its own says why.
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+        status.set_message(verdict.reasons.join("; "));
+        let mut case = TestCase::new("what was asked for was given", status);
+        case.set_classname(summary.scenario.name.as_str());
+        suite.add_test_case(case);
+    }
+    let causes = causes(summary);
+    if !causes.is_empty() {
+        suite.set_system_out(causes);
+    }
     report.add_test_suite(suite);
     report.to_string().map_err(|e| ReportError::Form { what: "junit.xml", message: e.to_string() })
+}
+
+/// Why requests failed, a line for each kind in each step.
+fn causes(summary: &Summary) -> String {
+    let mut out = String::new();
+    for flow in &summary.flows {
+        for step in &flow.steps {
+            for (kind, count) in &step.stats.errors {
+                let said = step.stats.error_examples.get(kind).map_or("", String::as_str);
+                let cause = with_kind(kind, said);
+                out.push_str(&format!("{} / {}: {count} × {cause}\n", flow.name, step.name));
+            }
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -91,6 +119,21 @@ mod tests {
         assert!(xml.contains(r#"<testcase name="p95 &lt; 500ms""#), "{xml}");
         assert!(xml.contains(r#"<failure message="p95 is 534 ms"/>"#), "{xml}");
         assert!(!xml.contains("</script>"), "{xml}");
+    }
+
+    #[test]
+    fn why_requests_failed_is_in_it_whatever_the_verdict_is_about() {
+        let mut summary = sample::summary();
+        summary.thresholds.clear();
+        summary.checks.clear();
+        summary.ledger = None;
+        summary.verdict.reasons = vec!["none of 5 requests succeeded".into()];
+        let stats = &mut summary.flows[0].steps[0].stats;
+        stats.errors = [("connect".to_owned(), 5)].into();
+        stats.error_examples = [("connect".to_owned(), "Connection refused".to_owned())].into();
+        let xml = junit(&summary).unwrap();
+        assert!(xml.contains(r#"<failure message="none of 5 requests succeeded"/>"#), "{xml}");
+        assert!(xml.contains("buy / login: 5 × connect: Connection refused"), "{xml}");
     }
 
     #[test]

@@ -81,7 +81,7 @@ mod tests {
             "{text}"
         );
         let rows: Vec<&str> = text.lines().filter(|l| l.contains("buy / ")).collect();
-        assert_eq!(rows.len(), 3, "two steps and a check: {rows:#?}");
+        assert_eq!(rows.len(), 7, "two steps, two errors of each, a check: {rows:#?}");
         let bars = |line: &str| line.replace("\\|", "").matches('|').count();
         assert_eq!(bars(rows[0]), bars(rows[1]), "{rows:#?}");
         assert!(text.contains("|---|---:|"));

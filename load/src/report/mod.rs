@@ -28,7 +28,7 @@ pub use csv::timeline_csv;
 pub use html::html;
 pub use junit::junit;
 pub use markdown::markdown;
-pub use read::{ReadError, read};
+pub use read::{ReadError, is_result, read};
 pub use terminal::terminal;
 
 use crate::summary::Summary;

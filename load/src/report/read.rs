@@ -44,6 +44,17 @@ pub fn read(path: &Path) -> Result<Summary, ReadError> {
     Ok(summary)
 }
 
+/// Whether a folder holds a result of faultload, of whatever version.
+#[must_use]
+pub fn is_result(dir: &Path) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Made {
+        tool: String,
+    }
+    let text = fs::read(dir.join("summary.json")).unwrap_or_default();
+    serde_json::from_slice::<Made>(&text).is_ok_and(|made| made.tool.starts_with("faultload"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -74,7 +74,7 @@ fn one_line(text: &str) -> String {
 }
 
 fn shortened(text: &str) -> String {
-    const LONGEST: usize = 70;
+    const LONGEST: usize = 120;
     if text.chars().count() <= LONGEST {
         return text.to_owned();
     }

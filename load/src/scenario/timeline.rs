@@ -40,7 +40,7 @@ fn write(out: &mut String, scenario: &Scenario) -> std::fmt::Result {
         });
         let flows = flows.collect::<Vec<_>>().join(", ");
         let end = at + stage.duration;
-        let what = arrival(stage.arrival);
+        let what = stage.arrival;
         let flows = if stage.arrival == Arrival::Pause { "" } else { &flows };
         writeln!(
             out,
@@ -130,18 +130,6 @@ fn probe(plan: &ProbePlan) -> String {
     let every = humantime::format_duration(plan.every);
     let checks: String = step.checks.iter().map(|check| format!(", {}", check.name)).collect();
     format!("{what} every {every}, on a new connection and on a kept one{checks}")
-}
-
-fn arrival(arrival: Arrival) -> String {
-    match arrival {
-        Arrival::Rate { from, to } if from == to => format!("{}/s", figures::number(from)),
-        Arrival::Rate { from, to } => {
-            format!("{}/s → {}/s", figures::number(from), figures::number(to))
-        }
-        Arrival::Users { from, to } if from == to => format!("{from} users"),
-        Arrival::Users { from, to } => format!("{from} → {to} users"),
-        Arrival::Pause => "pause".into(),
-    }
 }
 
 fn time(time: Duration) -> String {

@@ -16,6 +16,7 @@
 //!   says otherwise.
 //! - Absent is not zero: what was not measured is `null` or left out.
 
+mod causes;
 mod latency;
 mod merge;
 mod outcome;
@@ -29,6 +30,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use causes::{example, with_kind};
 pub use latency::{Latency, NANOS_PER_MS, WireError, histogram};
 pub use merge::{MergeError, merged};
 pub use outcome::{
@@ -101,6 +103,9 @@ pub struct ScenarioInfo {
     /// What the load was aimed at, without credentials.
     #[serde(default)]
     pub targets: Vec<String>,
+    /// Its stages, in words: how long, and how much load.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<String>,
     /// Variables that were set on the command line.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub vars: BTreeMap<String, String>,

@@ -43,6 +43,10 @@ pub struct Stats {
     /// `protocol`, `tls`, `status`, `check`, `extract`, and `local` ones.
     #[serde(default)]
     pub errors: BTreeMap<String, u64>,
+    /// What one of the failed requests said, by kind, in at most 200
+    /// characters. Steps of the whole run have it, sums and phases do not.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub error_examples: BTreeMap<String, String>,
     /// The part of them that the generator's own host is to blame for, by kind:
     /// `descriptors` (EMFILE), `ports` (none left), `memory`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -174,6 +178,11 @@ impl Stats {
             rate: 0.0,
             error_ratio: None,
             errors: sum(&self.errors, &other.errors),
+            error_examples: {
+                let mut all = other.error_examples.clone();
+                all.extend(self.error_examples.clone());
+                all
+            },
             local_errors: sum(&self.local_errors, &other.local_errors),
             statuses: sum(&self.statuses, &other.statuses),
             sent_bytes: self.sent_bytes + other.sent_bytes,

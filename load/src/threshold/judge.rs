@@ -27,7 +27,6 @@ pub fn judge(summary: &mut Summary, thresholds: &[Threshold]) {
         result.passed &= !result.aborted;
     }
     results.extend(skipped(summary));
-    results.extend(nothing_good(summary, thresholds));
     summary.thresholds = results;
 
     let mut reasons = std::mem::take(&mut summary.verdict.reasons);
@@ -41,7 +40,9 @@ pub fn judge(summary: &mut Summary, thresholds: &[Threshold]) {
         reasons.extend(summary.fitness.reasons.iter().cloned());
     }
     let broken = summary.thresholds.iter().filter(|t| !t.passed);
-    let mut unmet: Vec<String> = broken.map(|t| format!("{}: {}", t.expression, t.text)).collect();
+    let broken = broken.map(|t| format!("{}: {}", t.expression, t.text));
+    let nothing_good = nothing_good(summary, thresholds);
+    let mut unmet: Vec<String> = nothing_good.into_iter().chain(broken).collect();
     unmet.extend(failed_checks(summary, thresholds));
     unmet.extend(nothing_sent(summary));
     unmet.extend(nothing_streamed(summary));
@@ -86,16 +87,14 @@ fn skipped(summary: &Summary) -> Option<ThresholdResult> {
 
 /// That no request at all succeeds is meant only where a threshold says how many may fail.
 /// Requests that fail are what a fault makes, so fewer good ones are for thresholds to judge.
-fn nothing_good(summary: &Summary, thresholds: &[Threshold]) -> Option<ThresholdResult> {
+fn nothing_good(summary: &Summary, thresholds: &[Threshold]) -> Option<String> {
     let total = &summary.total;
     let is_bounded = thresholds.iter().any(|t| t.metric.bounds_all_failures());
-    (total.failed > 0 && total.ok == 0 && !is_bounded).then(|| ThresholdResult {
-        expression: "error_ratio < 100%".into(),
-        passed: false,
-        measured: total.error_ratio,
-        text: format!("none of {} requests succeeded", figures::count(total.finished())),
-        aborted: false,
-    })
+    if total.failed == 0 || total.ok > 0 || is_bounded {
+        return None;
+    }
+    let cause = summary.main_cause().map(|cause| format!(": {cause}")).unwrap_or_default();
+    Some(format!("none of {} requests succeeded{cause}", figures::count(total.finished())))
 }
 
 fn failed_checks(summary: &Summary, thresholds: &[Threshold]) -> Vec<String> {
@@ -246,7 +245,8 @@ mod tests {
         assert_eq!(code(&[], ok(1)), 0);
         let summary = judged(&[], ok(0));
         assert_eq!(summary.verdict.exit_code, 99);
-        assert!(summary.verdict.reasons[0].starts_with("error_ratio < 100%: none of "));
+        assert!(summary.verdict.reasons[0].starts_with("none of "));
+        assert!(summary.thresholds.is_empty(), "nobody wrote one");
         assert_eq!(code(&["p95 < 1m", "errors.reset < 9999"], ok(0)), 99, "that is not meant");
         assert_eq!(code(&["error_ratio == 100%"], ok(0)), 0, "somebody has said what is asked");
         let in_flight = |s: &mut Summary| {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::words;
+use crate::{measure::ErrorKind, words};
 
 /// A figure of a result.
 #[derive(Debug, Clone, PartialEq)]
@@ -116,8 +116,15 @@ impl Metric {
         if let Some((_, metric)) = PLAIN.into_iter().find(|(word, _)| *word == text) {
             return Ok(metric);
         }
-        if let Some(kind) = text.strip_prefix("errors.").filter(|kind| !kind.is_empty()) {
-            return Ok(Self::Errors(kind.to_owned()));
+        if let Some(kind) = text.strip_prefix("errors.") {
+            let known = ErrorKind::ALL.map(ErrorKind::name);
+            return match known.contains(&kind) {
+                true => Ok(Self::Errors(kind.to_owned())),
+                false => {
+                    let instead = words::instead(kind, &known);
+                    Err(format!("there is no kind of error {kind:?}{instead}"))
+                }
+            };
         }
         let time = TIMES
             .into_iter()
@@ -137,8 +144,10 @@ impl Metric {
             return Ok(Self::Percentile(time, percent));
         }
         let plain = PLAIN.iter().map(|(word, _)| *word);
-        let known: Vec<&str> =
-            ["p95", "mean", "min", "max", "median"].into_iter().chain(plain).collect();
+        let known: Vec<&str> = ["p95", "mean", "min", "max", "median", "errors.connect"]
+            .into_iter()
+            .chain(plain)
+            .collect();
         Err(format!("there is no figure {text:?}{}", words::instead(text, &known)))
     }
 

@@ -13,12 +13,14 @@
 
 mod evaluate;
 mod judge;
+mod known;
 mod metric;
 mod parse;
 
 use std::{fmt, time::Duration};
 
 pub use judge::{MAX_SKIPPED_RATIO, judge};
+pub use known::Known;
 pub use metric::{Metric, TimeOf, Unit};
 pub use parse::ThresholdError;
 

@@ -201,6 +201,21 @@ mod tests {
                 "there is no figure \"eror_ratio\"; did you mean `error_ratio`?",
             ),
             ("step.login.p950 < 1s", 11, "a percentile lies above 0 and at most at 100, got p950"),
+            (
+                "errors.conect == 0",
+                0,
+                "there is no kind of error \"conect\"; did you mean `connect`?",
+            ),
+            (
+                "errors.bogus == 0",
+                0,
+                "there is no kind of error \"bogus\"; known are connect, reset, timeout, truncated, protocol, tls, status, check, extract, descriptors, ports, memory, template",
+            ),
+            (
+                "error.connect == 0",
+                0,
+                "there is no figure \"error.connect\"; did you mean `errors.connect`?",
+            ),
             ("stpe.login.p95 < 1s", 0, "there is no scope \"stpe\"; did you mean `step`?"),
             ("step.p95 < 1s", 0, "say which step and which figure: step.NAME.p95"),
             ("step..p95 < 1s", 0, "takes step.NAME.FIGURE, such as step.login.p95"),

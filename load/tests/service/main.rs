@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test like its own lines do")]
 
+mod cli;
 mod ends;
 mod grace;
 mod ledger;

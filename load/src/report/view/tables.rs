@@ -2,12 +2,11 @@
 
 use super::{
     Row, Table, Tone,
+    errors::{errors, errors_of_steps},
     ledger::{ledger, wrong_writes},
 };
 use crate::{
-    figures::{
-        NONE, bytes, count, maybe_ms, maybe_percent, ms, number, percent, phase_kind, seconds,
-    },
+    figures::{NONE, bytes, count, maybe_ms, maybe_percent, ms, number, phase_kind, seconds},
     summary::{Flow, Stats, Summary},
 };
 
@@ -20,6 +19,7 @@ pub fn tables(summary: &Summary) -> Vec<Table> {
         runs(summary),
         streams(summary),
         errors(summary),
+        errors_of_steps(summary),
         faults(summary),
         probes(summary),
         checks(summary),
@@ -195,29 +195,6 @@ fn streams(summary: &Summary) -> Table {
         ],
         text_columns: 1,
         rows: steps.filter_map(row).collect(),
-    }
-}
-
-fn errors(summary: &Summary) -> Table {
-    let total = &summary.total;
-    let share = |n: u64| percent(n as f64 / total.finished().max(1) as f64);
-    let row = |tone, whose: &str, (kind, n): (&String, &u64)| Row {
-        tone,
-        cells: vec![whose.into(), kind.clone(), count(*n), share(*n)],
-    };
-    let target = total.errors.iter().filter(|(kind, _)| *kind != "local");
-    let local = total.local_errors.iter();
-    let is_good = |status: &str| status.starts_with('2') || status == "OK";
-    let statuses = total.statuses.iter().filter(|(status, _)| !is_good(status));
-    let rows = target.map(|e| row(Tone::Bad, "target", e));
-    let rows = rows.chain(local.map(|e| row(Tone::Warn, "this machine", e)));
-    let rows = rows.chain(statuses.map(|e| row(Tone::Plain, "status", e)));
-    Table {
-        title: "Errors and statuses",
-        note: "",
-        columns: vec!["", "kind", "requests", "share"],
-        text_columns: 2,
-        rows: rows.collect(),
     }
 }
 

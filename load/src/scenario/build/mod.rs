@@ -31,7 +31,7 @@ use super::{
     read::{Amount, Located, Place, Problem, Text},
 };
 use crate::{
-    plan::{Limits, Plan},
+    plan::{Limits, Plan, Stage},
     summary::ScenarioInfo,
     template::{Scope, Template, TemplateError},
     words,
@@ -108,6 +108,7 @@ pub(super) fn build(
         description: file.description.clone(),
         file: Some(text.file.to_owned()),
         targets: builder.targets.into_iter().collect(),
+        stages: plan.stages.iter().map(Stage::words).collect(),
         vars,
         seed,
         scale: options.scale,

@@ -5,13 +5,12 @@ use std::time::Duration;
 use super::Builder;
 use crate::{
     figures,
-    plan::{Plan, Request},
+    plan::Plan,
     scenario::{
         PhasePlan,
         read::{Located, Problem, TextOr},
     },
-    threshold::{Metric, Threshold, ThresholdError},
-    words,
+    threshold::{Known, Threshold, ThresholdError},
 };
 
 /// The first seconds of a run say little.
@@ -33,7 +32,7 @@ impl Builder<'_> {
                 TextOr::Full(full) => {
                     self.threshold(&full.check, plan, phases).and_then(|mut threshold| {
                         if full.abort && !threshold.can_abort() {
-                            let message = format!("`{}` cannot end a run: `abort` goes with counts and ratios of the whole run, such as error_ratio", threshold.expression);
+                            let message = format!("`{}` cannot end a run: `abort` goes with error_ratio, success_ratio, failed, errors.KIND, late, skipped and skipped_ratio, of the whole run", threshold.expression);
                             return Err(Problem::at(full.check.place, message));
                         }
                         let after = full.after.map_or(DEFAULT_AFTER, |a| a.get());
@@ -56,52 +55,15 @@ impl Builder<'_> {
         let threshold: Threshold = text
             .parse()
             .map_err(|e: ThresholdError| Problem::at(self.inside(text, e.at), e.message))?;
-        let scope = &threshold.scope;
         let kinds = phases.iter().map(|p| figures::phase_kind(p.kind));
-        let phase_names: Vec<&str> = phases.iter().map(|p| p.name.as_str()).chain(kinds).collect();
-        let flow_names: Vec<&str> = plan.flows.iter().map(|f| f.name.as_str()).collect();
-        let flows = plan.flows.iter().filter(|f| scope.flow.as_ref().is_none_or(|w| *w == f.name));
-        // Pauses are steps without figures.
-        let requests = flows.flat_map(|f| &f.steps).filter(|s| !matches!(s.request, Request::None));
-        let step_names: Vec<&str> = requests.map(|s| s.name.as_str()).collect();
-        for (what, name, known) in [
-            ("phase", &scope.phase, &phase_names),
-            ("flow", &scope.flow, &flow_names),
-            ("step", &scope.step, &step_names),
-        ] {
-            let Some(name) = name else { continue };
-            if !known.contains(&name.as_str()) {
-                let mut unique = known.clone();
-                unique.dedup();
-                let message =
-                    format!("there is no {what} {name:?}{}", words::instead(name, &unique));
-                return Err(Problem::at(text.place, message));
-            }
-        }
-        let probed = matches!(
-            threshold.metric,
-            Metric::Availability | Metric::LongestOutage | Metric::Downtime | Metric::Recovery
-        );
-        if probed && plan.probe.is_none() {
-            let message = format!(
-                "`{}` is measured by the probe: say `probe: {{ http: GET /health }}`",
-                threshold.metric
-            );
+        let known = Known {
+            plan,
+            phases: phases.iter().map(|p| p.name.as_str()).chain(kinds).collect(),
+            has_faults: !self.file.faults.is_empty(),
+            probe: "`probe: { http: GET /health }`",
+        };
+        if let Some(message) = threshold.misfit(&known) {
             return Err(Problem::at(text.place, message));
-        }
-        let of_ledger = matches!(threshold.metric, Metric::LostWrites | Metric::DuplicatedWrites);
-        if of_ledger && plan.ledger.is_none() {
-            let message = format!(
-                "`{}` is read from the ledger: say `ledger` at the top, and in the steps that write",
-                threshold.metric
-            );
-            return Err(Problem::at(text.place, message));
-        }
-        if threshold.metric == Metric::Recovery && self.file.faults.is_empty() {
-            return Err(Problem::at(
-                text.place,
-                "`recovery` is that from a fault: the scenario has none",
-            ));
         }
         Ok(threshold)
     }

@@ -396,7 +396,19 @@ fn faults_phases_probe_and_thresholds() {
         ),
         (
             "thresholds: [{ check: p95 < 1s, abort: true }]",
-            "s.yaml:10:23: `p95 < 1s` cannot end a run: `abort` goes with counts and ratios of the whole run, such as error_ratio (in thresholds[0])",
+            "s.yaml:10:23: `p95 < 1s` cannot end a run: `abort` goes with error_ratio, success_ratio, failed, errors.KIND, late, skipped and skipped_ratio, of the whole run (in thresholds[0])",
+        ),
+        (
+            "thresholds: [{ check: requests > 60, abort: true }]",
+            "s.yaml:10:23: `requests > 60` cannot end a run: `abort` goes with error_ratio, success_ratio, failed, errors.KIND, late, skipped and skipped_ratio, of the whole run (in thresholds[0])",
+        ),
+        (
+            "thresholds: [errors.conect == 0]",
+            "s.yaml:10:14: there is no kind of error \"conect\"; did you mean `connect`? (in thresholds[0])",
+        ),
+        (
+            "thresholds: [first_event.p95 < 1s]",
+            "s.yaml:10:14: `first_event.p95` is measured of streamed answers, and no step has any",
         ),
         ("limits: { workers: 0 }", "s.yaml:10:20: must be above zero (in limits.workers)"),
         (
