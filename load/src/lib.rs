@@ -3,8 +3,8 @@
 //! A [`plan`] says what to send and when: stages of arrivals, each with a weighted mix of flows,
 //! flows of steps. [`schedule`] turns its stages into exact times. The [`engine`] sends at those
 //! times through the clients of [`protocol`], and [`measure`] records what came of it, from the
-//! moment each request was *due*. [`probe`] asks the target on its own, beside the load, whether
-//! it is there; [`fitness`] says whether this generator was able to judge.
+//! moment each request was *due*. [`probe`] is what asking the target beside the load, whether it
+//! is there, has seen; [`fitness`] says whether this generator was able to judge.
 //!
 //! Invariants:
 //!

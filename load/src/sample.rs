@@ -128,7 +128,12 @@ fn probe() -> Probe {
         availability_ratio: Some(1475.0 / 1500.0),
         longest_outage_s: 0.5,
         downtime_s: 0.5,
-        outages: vec![Outage { start_s: 20.1, end_s: Some(20.6), failed: 25 }],
+        outages: vec![Outage {
+            start_s: 20.1,
+            end_s: Some(20.6),
+            failed: 25,
+            reason: Some(format!("reset: {HOSTILE}")),
+        }],
         latency: stats(0, 20).latency,
     };
     Probe { name: "probe".into(), rate: 50.0, fresh: stream.clone(), pooled: stream }

@@ -220,7 +220,7 @@ fn an_interrupt_takes_the_fault_back_and_leaves_a_report() {
     bench.wait_for_a_fault();
     signal(run.id(), Signal::SIGINT);
     let status = run.wait().unwrap();
-    assert!(status.code().is_some(), "{status}");
+    assert_eq!(status.code(), Some(1), "it was not run to its end");
     assert_eq!(bench.active(), 0, "it was taken back before the end");
     let fault = &bench.summary()["faults"][0];
     assert_eq!(fault["end_reason"], "reverted", "{fault}");

@@ -227,14 +227,13 @@ fn plan(args: &HttpArgs) -> Result<Plan, Usage> {
         ..HttpRequest::get(url.target.clone(), scheme, template("the URL", &url.path)?)
     };
     let probe = args.probe.then(|| {
-        ProbePlan::new(HttpRequest {
+        let request = HttpRequest {
             body: Body::Empty,
             method: "GET".into(),
             streaming: None,
-            // The probe's answers are small: one protocol is enough for it.
-            version: HttpVersion::Http1,
             ..request.clone()
-        })
+        };
+        ProbePlan::new("probe", Request::Http(Box::new(request)))
     });
     let mut step = Step::new("request", Request::Http(Box::new(request)));
     step.timeout = args.timeout;

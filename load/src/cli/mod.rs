@@ -2,6 +2,7 @@
 
 mod abort;
 mod http;
+mod merge;
 mod out;
 mod result;
 mod run;
@@ -18,6 +19,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 pub use http::HttpArgs;
+pub use merge::MergeArgs;
 pub use result::{CompareArgs, ReportArgs};
 pub use run::RunArgs;
 pub use scenario::{ScenarioArgs, SchemaArgs};
@@ -48,6 +50,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Compare two results; exit code 98 when the second is worse
     Compare(CompareArgs),
+    /// Add up results of processes that sent load side by side
+    Merge(MergeArgs),
 }
 
 /// Does what was typed; returns the exit code.
@@ -62,6 +66,7 @@ pub fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Schema(args) => scenario::schema(&args),
         Command::Report(args) => result::report(&args),
         Command::Compare(args) => result::compare(&args),
+        Command::Merge(args) => merge::merge(&args),
     };
     match done {
         Err(error) if error.is::<Usage>() => {

@@ -120,11 +120,11 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     let Watching { abort, records, .. } = watching;
     let aborting = abort.broken;
     let outcome = outcome?;
-    if let Some(failed) = &outcome.teardown {
-        tell(format_args!("note: the tear-down failed: {failed}"));
-    }
     let (mut summary, _) = outcome.summary(info, format!("{started:.3}"));
     without_pauses(&mut summary, &outcome.plan);
+    // What it was to take away is still there.
+    let teardown = outcome.teardown.iter().map(|failed| format!("the tear-down failed: {failed}"));
+    summary.verdict.reasons.extend(teardown);
     summary.faults = records;
     faults::settle(&mut summary);
     for fault in summary.faults.iter().filter(|f| f.start_s.is_none()) {

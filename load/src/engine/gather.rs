@@ -42,6 +42,8 @@ pub(super) struct Gathering<'a> {
     pub interrupted: bool,
     /// Its observer has.
     pub aborted: bool,
+    /// Requests that rows have told of as due, and as sent or skipped.
+    pub told: (u64, u64),
 }
 
 impl Gathering<'_> {
@@ -107,8 +109,10 @@ impl Gathering<'_> {
             row.due += self.rates.due_before(start + SECOND) - self.rates.due_before(start);
         } else {
             // What was due when it was stopped was begun or is among the skipped ones.
-            row.due = row.due.max(row.sent + row.skipped);
+            row.due = (self.told.1 + row.sent + row.skipped).saturating_sub(self.told.0);
         }
+        self.told.0 += row.due;
+        self.told.1 += row.sent + row.skipped;
         self.usage.second();
         self.counts.0 += row.ok;
         self.counts.1 += row.failed;

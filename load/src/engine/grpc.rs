@@ -38,7 +38,12 @@ impl Attempt<'_> {
         }
         reply.is_complete(&messages, call.streaming)?;
         if !call.expect.iter().any(|range| range.contains(&reply.status)) {
-            return Err(Failure::new(ErrorKind::Status, reply.text()));
+            // The server was told how much time there is: who notices first that it is up is chance.
+            let kind = match reply.status {
+                status::DEADLINE_EXCEEDED => ErrorKind::Timeout,
+                _ => ErrorKind::Status,
+            };
+            return Err(Failure::new(kind, reply.text()));
         }
         if !self.prepared.needs_answer {
             return Ok(());

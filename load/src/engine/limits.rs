@@ -16,6 +16,12 @@ use crate::{
 /// Descriptors that are needed besides those of connections.
 const SPARE: u64 = 64;
 
+/// The same with those of the probe.
+fn spare(plan: &Plan) -> u64 {
+    let probes = plan.probe.as_ref().map_or(0, |probe| probe.waiting());
+    probes.saturating_add(SPARE)
+}
+
 /// Something of which there is less than the plan may need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limit {
@@ -32,7 +38,7 @@ pub fn preflight(plan: &Plan) -> (Vec<Limit>, u64) {
     let descriptors = raise_descriptors();
     let (users, in_flight) = connections(plan);
     // A table that stays small only makes its growth felt.
-    let _room = make_room((users + in_flight + SPARE).min(descriptors));
+    let _room = make_room((users + in_flight).saturating_add(spare(plan)).min(descriptors));
     (short(plan, descriptors, local_ports()), descriptors)
 }
 
@@ -74,17 +80,18 @@ fn local_ports() -> Option<u64> {
 
 fn short(plan: &Plan, descriptors: u64, ports: Option<u64>) -> Vec<Limit> {
     let (users, in_flight) = connections(plan);
+    let needed = |connections: u64| connections.saturating_add(spare(plan));
     let mut found = Vec::new();
-    if users + SPARE > descriptors {
+    if needed(users) > descriptors {
         found.push(Limit {
             text: format!(
                 "{users} users need {} descriptors and the hard limit is {descriptors}: \
                  raise it (ulimit -Hn)",
-                users + SPARE
+                needed(users)
             ),
             fatal: true,
         });
-    } else if in_flight + SPARE > descriptors {
+    } else if needed(in_flight) > descriptors {
         found.push(Limit {
             text: format!(
                 "{in_flight} requests may be in flight and the descriptor limit is {descriptors}: \
@@ -130,7 +137,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::plan::{Limits, Stage};
+    use crate::plan::{Limits, ProbePlan, Request, Stage};
 
     #[test]
     fn the_table_has_room() {
@@ -165,5 +172,9 @@ mod tests {
         assert_eq!(short(&many, 6000, Some(28_000)), []);
         assert!(!short(&many, 6000, Some(1000))[0].fatal);
         assert!(!short(&plan(Arrival::rate(10.0)), 1024, Some(28_000))[0].fatal);
+        let mut probed = many.clone();
+        probed.probe = Some(ProbePlan::new("probe", Request::None));
+        assert_eq!(short(&many, 5100, None), []);
+        assert!(short(&probed, 5100, None)[0].fatal, "a hundred probes may wait");
     }
 }

@@ -7,6 +7,7 @@
 //! The coordinator ([`Run`]) starts them, gathers what they tell once a second, and stops them.
 
 mod arrivals;
+mod backlog;
 mod clock;
 mod closed;
 mod exchange;
@@ -15,6 +16,7 @@ mod grpc;
 mod limits;
 mod outlets;
 mod prepare;
+mod probe;
 mod progress;
 mod readback;
 mod reflection;

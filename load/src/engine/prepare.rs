@@ -59,6 +59,8 @@ pub struct Prepared {
     pub teardown: Vec<Vec<PreparedStep>>,
     /// Steps that read the ledger back, likewise.
     pub ledger: Vec<PreparedStep>,
+    /// The step of the probe, if there is one.
+    pub probe: Vec<PreparedStep>,
     /// Where connections go.
     pub endpoints: Vec<Endpoint>,
     /// What there is to record.
@@ -205,11 +207,14 @@ impl Prepared {
         let teardown = all(&plan.teardown)?;
         let ledger = plan.ledger.as_ref().map(|ledger| ledger.flow().clone());
         let ledger: Vec<_> = all(ledger.as_slice())?.into_iter().flatten().collect();
+        let probe = plan.probe.as_ref().map(|probe| Flow::single(probe.step.clone()));
+        let probe: Vec<_> = all(probe.as_slice())?.into_iter().flatten().collect();
         // Set-up and tear-down are recorded like the rest, and left out of results.
-        let every = flows.iter().chain(&setup).chain(&teardown).flatten().chain(&ledger);
+        let every = flows.iter().chain(&setup).chain(&teardown).flatten();
+        let every = every.chain(&ledger).chain(&probe);
         let checks = every.map(|step| step.step.checks.len()).collect();
         let shape = Shape { checks, flows: plan.flows.len() };
-        Ok(Self { plan, flows, setup, teardown, ledger, endpoints: endpoints.list, shape })
+        Ok(Self { plan, flows, setup, teardown, ledger, probe, endpoints: endpoints.list, shape })
     }
 }
 

@@ -4,6 +4,7 @@ use super::{Outcome, host_info};
 use crate::{
     measure::{ErrorKind, summarize},
     plan::{Request, Scheme, Transport},
+    schedule::nanos,
     summary::{ScenarioInfo, Summary, VERSION},
     template::Vars,
 };
@@ -17,7 +18,7 @@ impl Outcome {
         scenario: ScenarioInfo,
         started_at: String,
     ) -> (Summary, Vec<(String, ErrorKind, String)>) {
-        let figures = summarize(&self.plan, &self.marks, &self.phases, self.end);
+        let figures = summarize(&self.plan, &self.marks, &self.phases, self.load_end, self.end);
         let mut phases = figures.phases;
         if let Some(probe) = &self.probe {
             for phase in &mut phases {
@@ -54,7 +55,9 @@ impl Outcome {
             let text = format!("{} of {all} raw samples were not written: {why}", raw.dropped);
             summary.fitness.warnings.push(text);
         }
-        summary.verdict.interrupted = self.interrupted;
+        // A signal that comes when nothing is begun any more only ends the waiting.
+        let planned = nanos(self.plan.duration());
+        summary.verdict.interrupted = self.interrupted && self.load_end < planned;
         summary.verdict.aborted = self.aborted;
         (summary, figures.failures)
     }

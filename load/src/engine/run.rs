@@ -9,11 +9,13 @@ use tokio::{
 };
 
 use super::{
+    backlog,
     clock::Epoch,
     gather::Gathering,
     limits::{Limit, preflight, processors},
     outlets::Spools,
     prepare::{PrepareError, Prepared},
+    probe::Probing,
     progress::Observer,
     readback::{self, Noted},
     sequence,
@@ -94,7 +96,10 @@ pub struct Outcome {
     pub timeline: Vec<Second>,
     /// What the probe saw.
     pub probe: Option<probe::Observed>,
-    /// When the last request ended or the plan did, in nanoseconds since the start.
+    /// When nothing was begun any more, in nanoseconds since the start: when the plan ended, or
+    /// when it was told to.
+    pub load_end: u64,
+    /// When the last request ended or was given up.
     pub end: u64,
     /// What the generator used and how late it was.
     pub usage: Usage,
@@ -116,16 +121,21 @@ impl Run {
     /// # Errors
     /// Why it cannot be run.
     pub fn new(plan: Plan, shared: Shared) -> Result<Self, EngineError> {
-        let (limits, descriptor_limit) = preflight(&plan);
+        let (mut limits, descriptor_limit) = preflight(&plan);
         if let Some(limit) = limits.iter().find(|limit| limit.fatal) {
             return Err(EngineError::Limit(limit.text.clone()));
         }
         let workers = plan.limits.workers.unwrap_or_else(processors).max(1);
         let prepared = Arc::new(Prepared::new(plan)?);
+        limits.extend(backlog::short(&prepared.plan, &prepared.endpoints));
         let flows = &prepared.plan.setup;
         let (shared, failed) = sequence::run(&prepared, flows, &prepared.setup, shared)?;
         if let Some(failed) = failed {
-            return Err(EngineError::Setup(failed));
+            // Steps before the one that failed may have left something.
+            let flows = &prepared.plan.teardown;
+            let (_, left) = sequence::run(&prepared, flows, &prepared.teardown, shared)?;
+            let left = left.map(|left| format!("; so did the tear-down: {left}"));
+            return Err(EngineError::Setup(failed + &left.unwrap_or_default()));
         }
         Ok(Self {
             prepared,
@@ -191,18 +201,7 @@ impl Run {
         let rates = Arc::new(Rates::new(&plan.stages));
         let users = Arc::new(Users::new(&plan.stages));
         let (tell, reports) = mpsc::unbounded_channel();
-        let probe = match &plan.probe {
-            Some(probe) => {
-                Some(probe::Running::start(probe, &plan.tls, epoch).map_err(|e| match e {
-                    probe::StartError::Target(e) => PrepareError::Target(e).into(),
-                    probe::StartError::Template(source) => {
-                        EngineError::from(PrepareError::Template { step: "probe".into(), source })
-                    }
-                    probe::StartError::Loop(e) => EngineError::Loop(e),
-                })?)
-            }
-            None => None,
-        };
+        let probing = Probing::start(&self.prepared, &self.shared, epoch)?;
         let mut spools = Spools::start(plan, self.notes.take(), self.raw.take())?;
         let outlets = spools.outlets(plan);
         let mut threads = Vec::new();
@@ -240,6 +239,7 @@ impl Run {
             counts: (0, 0),
             interrupted: false,
             aborted: false,
+            told: (0, 0),
         };
         let runtime = Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(gathering.gather(reports))?;
@@ -249,10 +249,11 @@ impl Run {
         for thread in threads {
             records.push(thread.join().map_err(|_| EngineError::Panic)??);
         }
-        let probe = probe.and_then(|running| running.finish(&mut timeline));
+        let probe = probing.and_then(|probing| probing.finish(&mut timeline));
         let planned = nanos(plan.duration());
         let ended = records.iter().map(|record| record.end).max().unwrap_or(0);
-        let end = if interrupted || aborted { ended } else { ended.max(planned) };
+        let load_end = records.iter().map(|record| record.load_end).max().unwrap_or(planned);
+        let end = ended.max(load_end);
         let (phases, lag) = added_up(records);
         usage.settle(&lag, plan);
         let prepared = &self.prepared;
@@ -272,6 +273,7 @@ impl Run {
             phases,
             timeline,
             probe,
+            load_end,
             end,
             usage,
             interrupted,

@@ -5,6 +5,7 @@ use std::{
     io,
     rc::Rc,
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::{
@@ -32,6 +33,18 @@ use crate::{
 /// # Errors
 /// The kernel has no descriptor for its timers.
 pub(super) fn unmeasured(prepared: &Arc<Prepared>, shared: &Shared) -> io::Result<Rc<Worker>> {
+    unmeasured_on(Epoch::after(Duration::ZERO), prepared, shared)
+}
+
+/// The same on the clock of a run.
+///
+/// # Errors
+/// The kernel has no descriptor for its timers.
+pub(super) fn unmeasured_on(
+    epoch: Epoch,
+    prepared: &Arc<Prepared>,
+    shared: &Shared,
+) -> io::Result<Rc<Worker>> {
     let phases = Arc::new(Phases::new("set-up", PhaseKind::Other));
     let worker = Rc::new(Worker {
         index: 0,
@@ -40,7 +53,7 @@ pub(super) fn unmeasured(prepared: &Arc<Prepared>, shared: &Shared) -> io::Resul
         rates: Arc::new(Rates::default()),
         users: Arc::new(Users::default()),
         shared: shared.clone(),
-        clock: Clock::new(Epoch::after(std::time::Duration::ZERO))?,
+        clock: Clock::new(epoch)?,
         recorder: RefCell::new(Recorder::new(prepared.shape.clone(), phases)),
         outlets: RefCell::default(),
         end: Cell::new(u64::MAX),

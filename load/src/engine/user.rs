@@ -90,8 +90,8 @@ impl Drop for Begun<'_> {
     fn drop(&mut self) {
         self.worker.in_flight.set(self.worker.in_flight.get() - 1);
         if !self.ended.get() {
-            self.worker.recorder.borrow_mut().unfinished(self.step, self.due);
             let (now, note) = (self.worker.clock.now(), self.note.take());
+            self.worker.recorder.borrow_mut().unfinished(self.step, self.due, now);
             let mut outlets = self.worker.outlets.borrow_mut();
             outlets.interrupted(self.step, self.user, self.due, now, note);
         }
@@ -130,6 +130,7 @@ impl User {
         let prepared = std::sync::Arc::clone(&self.worker.prepared);
         let flow = &prepared.plan.flows[index];
         let steps = &prepared.flows[index];
+        self.worker.recorder.borrow_mut().flow_begun(index, due);
         let ended = self.steps(flow, steps, due).await;
         if ended != Ended::Interrupted {
             let (end, completed) = (self.worker.clock.now(), ended == Ended::Completed);
@@ -151,17 +152,19 @@ impl User {
             self.vars.clear();
         }
         let mut ended = Ended::Completed;
-        let mut first = true;
+        // What the schedule of arrivals has counted as due is the first request.
+        let (mut first, mut counted) = (true, self.arrives);
         'steps: for prepared in steps {
             for _ in 0..prepared.step.repeat.max(1) {
-                if !first {
+                if !std::mem::take(&mut first) {
                     due = self.worker.clock.now();
                     if due >= self.worker.end.get() {
                         ended = Ended::Interrupted;
                         break 'steps;
                     }
                 }
-                if !std::mem::take(&mut first) || !self.arrives {
+                let sends = !matches!(prepared.action, Action::None);
+                if sends && !std::mem::take(&mut counted) {
                     self.worker.recorder.borrow_mut().due();
                 }
                 let passed = self.step(prepared, due).await;

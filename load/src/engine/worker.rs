@@ -83,7 +83,9 @@ pub struct Record {
     pub phases: Vec<PhaseData>,
     /// How long after it was due it turned to each arrival.
     pub lag: Histogram<u64>,
-    /// When the last of its requests ended, on the clock of the run.
+    /// When nothing was begun any more, on the clock of the run.
+    pub load_end: u64,
+    /// When the last of its requests ended or was given up.
     pub end: u64,
 }
 
@@ -163,9 +165,9 @@ pub fn run(assignment: Assignment, reports: &mpsc::UnboundedSender<Report>) -> i
     // And those tell, with this, that there is nothing more to write.
     drop(worker.outlets.take());
     let recorder = worker.recorder.replace(Recorder::new(shape, phases));
-    let end = recorder.last_end();
+    let (load_end, end) = (worker.end.get(), recorder.last_end());
     let (phases, lag) = recorder.into_parts();
-    Ok(Record { phases, lag, end })
+    Ok(Record { phases, lag, load_end, end })
 }
 
 async fn serve(

@@ -46,7 +46,7 @@ mod tests {
             settle(&mut summary);
             summary.faults[0].recovery_s
         };
-        let outage = |start_s, end_s| Outage { start_s, end_s, failed: 1 };
+        let outage = |start_s, end_s| Outage { start_s, end_s, failed: 1, reason: None };
         let close = |found: Option<f64>, expected: f64| {
             assert!((found.unwrap() - expected).abs() < 1e-9, "{found:?}");
         };

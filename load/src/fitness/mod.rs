@@ -1,6 +1,8 @@
 //! Whether this generator was fit to judge: if it was late or out of processor time itself, what
 //! it measured says something about it and nothing about the target.
 
+mod overflow;
+
 use std::fs;
 
 use hdrhistogram::Histogram;
@@ -37,13 +39,16 @@ pub struct Usage {
     /// Most descriptors open at once.
     peak_descriptors: u64,
     descriptor_limit: u64,
+    /// Connections that found the queue of a listener on this host full: before the run, and in it.
+    overflows: (u64, u64),
 }
 
 impl Usage {
     /// Of so many workers.
     #[must_use]
     pub fn new(workers: usize, descriptor_limit: u64) -> Self {
-        Self { workers: vec![(0, 0, 0); workers], descriptor_limit, ..Self::default() }
+        let overflows = (overflow::count().unwrap_or(0), 0);
+        Self { workers: vec![(0, 0, 0); workers], descriptor_limit, overflows, ..Self::default() }
     }
 
     /// How many workers there were.
@@ -69,6 +74,8 @@ impl Usage {
 
     /// The run is over.
     pub fn settle(&mut self, lag: &Histogram<u64>, plan: &Plan) {
+        let overflows = overflow::count().unwrap_or(0);
+        self.overflows.1 = overflows.saturating_sub(self.overflows.0);
         self.lag = (!lag.is_empty()).then(|| lag.clone());
         self.closed =
             plan.stages.iter().any(|stage| matches!(stage.arrival, Arrival::Users { .. }));
@@ -118,6 +125,13 @@ impl Usage {
             } else {
                 warnings.push(text);
             }
+        }
+        if self.overflows.1 > 0 {
+            warnings.push(format!(
+                "{} connections found the queue of a listener on this host full and tried again a \
+                 second later: its backlog, or net.core.somaxconn, is short",
+                self.overflows.1
+            ));
         }
         Fitness {
             fit: reasons.is_empty(),

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use hdrhistogram::Histogram;
 
 use super::{
-    Failure, FlowData, PhaseData, PhaseMark, Phases, Sample, Slice, StepData, growing, record,
+    ErrorKind, Failure, FlowData, PhaseData, PhaseMark, Phases, Sample, Slice, StepData, growing,
+    record,
 };
 
 /// Later than this is late, in nanoseconds.
@@ -83,7 +84,11 @@ impl Recorder {
         second.late += u64::from(late);
         second.sent_bytes += traffic.sent;
         second.received_bytes += traffic.received;
-        record(&mut second.latency, latency);
+        // What fails at once would flatter the latency, and a time-out took at least as long.
+        let counts = failure.is_none_or(|failure| failure.kind == ErrorKind::Timeout);
+        if counts {
+            record(&mut second.latency, latency);
+        }
         match failure {
             None => second.ok += 1,
             Some(failure) => {
@@ -104,7 +109,9 @@ impl Recorder {
         if sample.status != 0 {
             *data.statuses.entry(sample.status).or_default() += 1;
         }
-        record(&mut data.latency, latency);
+        if counts {
+            record(&mut data.latency, latency);
+        }
         match failure {
             None => data.ok += 1,
             Some(failure) => {
@@ -114,9 +121,11 @@ impl Recorder {
                 data.samples.entry(failure.kind).or_insert_with(|| failure.detail.clone());
             }
         }
-        if let (Some(sent), Some(first)) = (sample.sent, sample.first_byte) {
+        if let Some(sent) = sample.sent.filter(|_| counts) {
             record(&mut data.service, sample.end.saturating_sub(sent));
-            record(&mut data.first_byte, first.saturating_sub(sent));
+            if let Some(first) = sample.first_byte {
+                record(&mut data.first_byte, first.saturating_sub(sent));
+            }
         }
     }
 
@@ -125,8 +134,9 @@ impl Recorder {
         self.second.sent += 1;
     }
 
-    /// The run ended before a request of `step` did.
-    pub fn unfinished(&mut self, step: usize, due: u64) {
+    /// The run ended, at `end`, before a request of `step` did.
+    pub fn unfinished(&mut self, step: usize, due: u64, end: u64) {
+        self.last_end = self.last_end.max(end);
         self.phase(due).steps[step].sent += 1;
     }
 
@@ -165,6 +175,11 @@ impl Recorder {
         }
     }
 
+    /// A run of `flow` began, which was due at `due`.
+    pub fn flow_begun(&mut self, flow: usize, due: u64) {
+        self.phase(due).flows[flow].begun += 1;
+    }
+
     /// A run of `flow` came to its end.
     pub fn flow_ended(&mut self, flow: usize, due: u64, end: u64, completed: bool) {
         let data = &mut self.phase(due).flows[flow];
@@ -181,7 +196,7 @@ impl Recorder {
         std::mem::take(&mut self.second)
     }
 
-    /// When the last request ended.
+    /// When the last request ended or was given up.
     #[must_use]
     pub fn last_end(&self) -> u64 {
         self.last_end
@@ -211,12 +226,24 @@ mod tests {
         recorder.finished(0, &sample(99), None);
         let failure = Failure::new(ErrorKind::Reset, "gone");
         recorder.finished(0, &sample(100), Some(&failure));
-        recorder.unfinished(0, 101);
+        let late = Failure::new(ErrorKind::Timeout, "no answer");
+        recorder.finished(0, &sample(100), Some(&late));
+        recorder.unfinished(0, 101, 102);
+        for due in [1, 100] {
+            recorder.flow_begun(0, due);
+        }
+        recorder.flow_ended(0, 1, 9, true);
         let second = recorder.take_second();
-        assert_eq!((second.ok, second.failed), (2, 1));
+        assert_eq!((second.ok, second.failed), (2, 2));
+        assert_eq!(second.latency.len(), 3, "good answers and time-outs");
         let (data, _) = recorder.into_parts();
         assert_eq!((data[0].steps[0].ok, data[0].steps[0].failed), (2, 0));
-        assert_eq!((data[1].steps[0].sent, data[1].steps[0].failed), (2, 1));
-        assert_eq!(data[1].steps[0].failed_latency.len(), 1);
+        let step = &data[1].steps[0];
+        assert_eq!((step.sent, step.failed), (3, 2));
+        let counts = [&step.latency, &step.service, &step.failed_latency].map(|h| h.len());
+        assert_eq!(counts, [1, 1, 2]);
+        let flows =
+            [0, 1].map(|phase| (data[phase].flows[0].begun, data[phase].flows[0].completed));
+        assert_eq!(flows, [(1, 1), (1, 0)]);
     }
 }

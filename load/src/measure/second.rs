@@ -26,7 +26,7 @@ pub struct Slice {
     pub sent_bytes: u64,
     /// Bytes read.
     pub received_bytes: u64,
-    /// From due to the end, of what ended.
+    /// From due to the end, of what ended well or in a time-out.
     pub latency: Histogram<u64>,
     /// From due to the moment the worker turned to it.
     pub lag: Histogram<u64>,

@@ -37,9 +37,10 @@ pub struct StepData {
     pub refused: u64,
     /// Requests that found one open.
     pub reused: u64,
-    /// From due to the end of the answer.
+    /// From due to the end of the answer: of good ones, and of time-outs, which took at least as
+    /// long.
     pub latency: Histogram<u64>,
-    /// The same for those that failed.
+    /// The same of all that failed.
     pub failed_latency: Histogram<u64>,
     /// From sending to the end of the answer.
     pub service: Histogram<u64>,
@@ -78,6 +79,8 @@ pub struct CheckCount {
 /// Runs of a flow.
 #[derive(Debug, Clone)]
 pub struct FlowData {
+    /// Begun.
+    pub begun: u64,
     /// From the first step to the last.
     pub completed: u64,
     /// Given up because a step failed.
@@ -217,7 +220,7 @@ impl StreamData {
 
 impl Default for FlowData {
     fn default() -> Self {
-        Self { completed: 0, aborted: 0, latency: growing() }
+        Self { begun: 0, completed: 0, aborted: 0, latency: growing() }
     }
 }
 
@@ -228,6 +231,7 @@ impl PhaseData {
             sum.add(step);
         }
         for (sum, flow) in self.flows.iter_mut().zip(&other.flows) {
+            sum.begun += flow.begun;
             sum.completed += flow.completed;
             sum.aborted += flow.aborted;
             add(&mut sum.latency, &flow.latency);

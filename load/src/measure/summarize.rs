@@ -26,32 +26,44 @@ pub struct PhaseSummary {
     pub failures: Vec<(String, ErrorKind, String)>,
 }
 
-/// Reads out what was recorded for `plan` in the phases that `marks` begin; the last one ends at
-/// `end` (nanoseconds since the start of the run).
+/// Reads out what was recorded for `plan` in the phases that `marks` begin. Nothing was begun any
+/// more after `load_end`, and all was over at `end` (nanoseconds since the start of the run).
 #[must_use]
-pub fn summarize(plan: &Plan, marks: &[PhaseMark], data: &[PhaseData], end: u64) -> PhaseSummary {
+pub fn summarize(
+    plan: &Plan,
+    marks: &[PhaseMark],
+    data: &[PhaseData],
+    load_end: u64,
+    end: u64,
+) -> PhaseSummary {
     let seconds = |nanos: u64| nanos as f64 / 1e9;
     let mut all: Option<PhaseData> = None;
     let mut phases = Vec::new();
     for (at, (mark, data)) in marks.iter().zip(data).enumerate() {
-        let until = marks.get(at + 1).map_or(end, |next| next.start).max(mark.start);
-        let (total, flows) = figures(plan, data, seconds(until - mark.start));
-        phases.push(Phase {
-            name: mark.name.clone(),
-            kind: mark.kind,
-            start_s: seconds(mark.start),
-            end_s: seconds(until),
-            total,
-            flows,
-            ..Phase::default()
-        });
+        let next = marks.get(at + 1).map_or(end, |next| next.start);
+        // A fault may be taken back after the load: what follows is no phase of it.
+        if at == 0 || mark.start < load_end {
+            let start = mark.start.min(end);
+            let until = next.clamp(start, end.max(start));
+            let load = until.min(load_end).saturating_sub(start);
+            let (total, flows) = figures(plan, data, seconds(load));
+            phases.push(Phase {
+                name: mark.name.clone(),
+                kind: mark.kind,
+                start_s: seconds(start),
+                end_s: seconds(until),
+                total,
+                flows,
+                ..Phase::default()
+            });
+        }
         match &mut all {
             None => all = Some(data.clone()),
             Some(all) => all.add(data),
         }
     }
     let all = all.unwrap_or_default();
-    let (total, mut flows) = figures(plan, &all, seconds(end));
+    let (total, mut flows) = figures(plan, &all, seconds(load_end));
     let steps = flows.iter_mut().flat_map(|flow| &mut flow.steps);
     for (step, data) in steps.zip(&all.steps) {
         let said = data.samples.iter();
@@ -86,6 +98,7 @@ fn figures(plan: &Plan, data: &PhaseData, seconds: f64) -> (Stats, Vec<Flow>) {
             name: flow.name.clone(),
             completed: ran.completed,
             aborted: ran.aborted,
+            unfinished: ran.begun.saturating_sub(ran.completed + ran.aborted),
             latency: Latency::of(&ran.latency),
             total: stats(&sum, seconds),
             steps: named

@@ -7,6 +7,7 @@ mod flow;
 mod grpc;
 mod ledger;
 mod plain;
+mod probe;
 mod request;
 
 use std::time::Duration;
@@ -19,6 +20,7 @@ pub use plain::{
     AnswerEnd, Param, PostgresRequest, PostgresServer, Query, RedisRequest, RedisServer, Security,
     TcpRequest,
 };
+pub use probe::ProbePlan;
 pub use request::{
     Body, HttpRequest, HttpVersion, Request, Scheme, StatusRange, Streaming, Target, TlsFiles,
     Transport,
@@ -77,24 +79,5 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { workers: None, in_flight: 10_000, grace: Duration::from_secs(30), body: 4 << 20 }
-    }
-}
-
-/// The availability probe: small requests of its own, beside the load.
-#[derive(Debug, Clone)]
-pub struct ProbePlan {
-    /// What it asks for.
-    pub request: HttpRequest,
-    /// Between two probes of one kind (fresh connection, pooled connection).
-    pub every: Duration,
-    /// A probe that has no answer by then has failed.
-    pub timeout: Duration,
-}
-
-impl ProbePlan {
-    /// Fifty probes a second of each kind, with a second for the answer.
-    #[must_use]
-    pub fn new(request: HttpRequest) -> Self {
-        Self { request, every: Duration::from_millis(20), timeout: Duration::from_secs(1) }
     }
 }

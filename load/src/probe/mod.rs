@@ -1,53 +1,16 @@
-//! The availability probe: a small steady stream of requests of its own, on a thread of its own,
-//! so that it sees the target whatever the load is doing.
+//! What the availability probe has seen: a pure state machine from answers to outages.
 //!
-//! Two streams, fifty a second each: one opens a connection each time, as a new client would, the
-//! other keeps its connection. Probes do not wait for each other.
+//! The engine does the asking, on a thread apart from the load. Two streams, fifty probes a second
+//! each: one opens a connection each time, as a new client would, the other keeps its connections.
+//! Probes do not wait for each other; what they see is told in the order in which they were due.
 
 mod outages;
-mod stream;
-
-use std::{io, sync::Arc, thread};
-
-use tokio::{
-    runtime::{Builder, LocalOptions},
-    sync::watch,
-};
+mod seen;
 
 pub use outages::{Outages, Probed};
-pub use stream::{Seen, Setup};
+pub use seen::{Order, Seen};
 
-use crate::{
-    engine::Epoch,
-    plan::{ProbePlan, TlsFiles},
-    protocol::net::TargetError,
-    schedule::nanos,
-    summary::{Probe, Second},
-    template::TemplateError,
-};
-
-/// A probe cannot be started.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// Its target cannot be used.
-    #[error(transparent)]
-    Target(#[from] TargetError),
-    /// Its request cannot be written.
-    #[error(transparent)]
-    Template(#[from] TemplateError),
-    /// There is no thread, or no event loop.
-    #[error(transparent)]
-    Loop(#[from] io::Error),
-}
-
-/// A probe at work.
-#[derive(Debug)]
-pub struct Running {
-    thread: thread::JoinHandle<io::Result<(Seen, Seen)>>,
-    stop: watch::Sender<bool>,
-    epoch: Epoch,
-    every: u64,
-}
+use crate::summary::{Probe, Second};
 
 /// All that a probe has seen.
 #[derive(Debug)]
@@ -60,45 +23,28 @@ pub struct Observed {
     pub every: u64,
 }
 
-impl Running {
-    /// Starts a thread that probes as `plan` says, on the clock of a run; `tls` is that of the run.
-    ///
-    /// # Errors
-    /// Why it cannot.
-    pub fn start(plan: &ProbePlan, tls: &TlsFiles, epoch: Epoch) -> Result<Self, StartError> {
-        let setup = Arc::new(Setup::new(plan, tls)?);
-        let (stop, stopped) = watch::channel(false);
-        let body = move || {
-            let runtime =
-                Builder::new_current_thread().enable_io().build_local(LocalOptions::default())?;
-            runtime.block_on(stream::both(setup, epoch, stopped))
-        };
-        let thread = thread::Builder::new().name("probe".into()).spawn(body)?;
-        Ok(Self { thread, stop, epoch, every: nanos(plan.every) })
+impl Observed {
+    /// Of a run that ended at `end`, as its clock has it.
+    #[must_use]
+    pub fn new(fresh: Seen, pooled: Seen, every: u64, end: u64) -> Self {
+        let mut observed = Self { fresh, pooled, every };
+        observed.fresh.outages.finish(end);
+        observed.pooled.outages.finish(end);
+        observed
     }
 
-    /// Ends it, waits for the last answers, and notes in each row of the timeline what was seen.
-    #[must_use]
-    pub fn finish(self, timeline: &mut [Second]) -> Option<Observed> {
-        let end = self.epoch.now();
-        self.stop.send_replace(true);
-        // It has nothing that could panic; if it does, there is no probe in the results.
-        let (mut fresh, mut pooled) = self.thread.join().ok()?.ok()?;
+    /// Notes in each row of the timeline what was seen.
+    pub fn note_in(&self, timeline: &mut [Second]) {
         for row in timeline {
-            for seen in [&fresh, &pooled] {
+            for seen in [&self.fresh, &self.pooled] {
                 if let Some(&(ok, failed)) = seen.seconds.get(row.t_s as usize) {
                     row.probes_ok += u64::from(ok);
                     row.probes_failed += u64::from(failed);
                 }
             }
         }
-        fresh.outages.finish(end);
-        pooled.outages.finish(end);
-        Some(Observed { fresh, pooled, every: self.every })
     }
-}
 
-impl Observed {
     /// As results show it.
     #[must_use]
     pub fn summary(&self, name: &str) -> Probe {
@@ -107,15 +53,43 @@ impl Observed {
         Probe { name: name.to_owned(), rate, fresh, pooled }
     }
 
-    /// What was seen in a stretch of time: the share of probes that were answered, and the longest
-    /// outage of either stream in seconds. `None`: no probe was due in it.
+    /// What was seen in a stretch of time: the share of probes that were answered and the longest
+    /// outage in seconds, of the stream that fared worse. The service is there when it is there for
+    /// a new client and for a connected one. `None`: no probe was due in it.
     #[must_use]
     pub fn within(&self, start: u64, end: u64) -> Option<(f64, f64)> {
         let streams = [&self.fresh, &self.pooled];
-        let due: u64 = streams.iter().map(|seen| seen.due_within(start, end, self.every)).sum();
-        let failed: u64 = streams.iter().map(|seen| seen.failed_within(start, end)).sum();
+        let ratio = |seen: &&Seen| {
+            let due = seen.due_within(start, end, self.every);
+            let failed = seen.failed_within(start, end);
+            (due > 0).then(|| due.saturating_sub(failed) as f64 / due as f64)
+        };
+        let worst = streams.iter().filter_map(ratio).reduce(f64::min)?;
         let longest = streams.iter().map(|seen| seen.outages.longest_within(start, end)).max();
-        let ratio = due.saturating_sub(failed) as f64 / due as f64;
-        (due > 0).then(|| (ratio, longest.unwrap_or(0) as f64 / 1e9))
+        Some((worst, longest.unwrap_or(0) as f64 / 1e9))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ten probes, one every ten, the first `failed` of which fail.
+    fn stream(failed: u64) -> Seen {
+        let mut order = Order::new(0);
+        for number in 0..10 {
+            let due = number * 10;
+            let failure = (number < failed).then(|| "refused".to_owned());
+            order.ended(number, Probed { due, end: due + 1, failure });
+        }
+        order.into_seen()
+    }
+
+    #[test]
+    fn the_stream_that_fares_worse_is_what_counts() {
+        let observed = Observed::new(stream(5), stream(1), 10, 100);
+        assert_eq!(observed.within(0, 100).unwrap().0, 0.5);
+        assert_eq!(observed.within(50, 100).unwrap().0, 1.0);
+        assert!(observed.within(200, 300).is_none());
     }
 }

@@ -7,29 +7,40 @@ use crate::summary::Outage;
 const MOST: usize = 1000;
 
 /// How one probe ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probed {
     /// When it was due.
     pub due: u64,
     /// When it ended.
     pub end: u64,
-    /// It was answered as wanted.
-    pub ok: bool,
+    /// What went wrong; `None`: it was answered as wanted.
+    pub failure: Option<String>,
 }
 
 /// An outage that may not be over.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Open {
     start: u64,
     failed: u64,
+    /// What went wrong first.
+    reason: String,
     /// The earliest answer after its start; it ends there unless a probe that was due before fails.
     answered: Option<u64>,
+}
+
+/// An outage that is over, or that the run has ended in.
+#[derive(Debug, Clone)]
+struct Closed {
+    start: u64,
+    end: Option<u64>,
+    failed: u64,
+    reason: String,
 }
 
 /// The outages of one stream.
 #[derive(Debug, Default)]
 pub struct Outages {
-    list: Vec<(u64, Option<u64>, u64)>,
+    list: Vec<Closed>,
     open: Option<Open>,
     longest: u64,
     total: u64,
@@ -41,11 +52,11 @@ impl Outages {
         if let Some(open) = &mut self.open {
             match open.answered {
                 Some(answered) if probed.due >= answered => self.close(),
-                Some(answered) if probed.ok => {
+                Some(answered) if probed.failure.is_none() => {
                     open.answered = Some(answered.min(probed.end));
                     return;
                 }
-                None if probed.ok => {
+                None if probed.failure.is_none() => {
                     open.answered = Some(probed.end);
                     return;
                 }
@@ -56,24 +67,25 @@ impl Outages {
                 }
             }
         }
-        if !probed.ok {
-            self.open = Some(Open { start: probed.due, failed: 1, answered: None });
+        if let Some(reason) = probed.failure {
+            self.open = Some(Open { start: probed.due, failed: 1, reason, answered: None });
         }
     }
 
     fn close(&mut self) {
         let Some(open) = self.open.take() else { return };
         if let Some(end) = open.answered {
-            self.note(open.start, Some(end), end, open.failed);
+            self.note(open, end);
         }
     }
 
-    fn note(&mut self, start: u64, end: Option<u64>, until: u64, failed: u64) {
+    fn note(&mut self, open: Open, until: u64) {
+        let Open { start, failed, reason, answered: end } = open;
         let length = until.saturating_sub(start);
         self.longest = self.longest.max(length);
         self.total += length;
         if self.list.len() < MOST {
-            self.list.push((start, end, failed));
+            self.list.push(Closed { start, end, failed, reason });
         }
     }
 
@@ -81,7 +93,7 @@ impl Outages {
     pub fn finish(&mut self, end: u64) {
         if let Some(open) = self.open.take() {
             let until = open.answered.unwrap_or(end);
-            self.note(open.start, open.answered, until, open.failed);
+            self.note(open, until);
         }
     }
 
@@ -94,10 +106,9 @@ impl Outages {
     /// The longest one's part in a stretch of time, in nanoseconds.
     #[must_use]
     pub fn longest_within(&self, start: u64, end: u64) -> u64 {
-        let parts = self
-            .list
-            .iter()
-            .map(|&(from, until, _)| until.unwrap_or(end).min(end).saturating_sub(from.max(start)));
+        let parts = self.list.iter().map(|outage| {
+            outage.end.unwrap_or(end).min(end).saturating_sub(outage.start.max(start))
+        });
         parts.max().unwrap_or(0)
     }
 
@@ -105,10 +116,11 @@ impl Outages {
     #[must_use]
     pub fn list(&self) -> Vec<Outage> {
         let seconds = |nanos: u64| nanos as f64 / 1e9;
-        let each = self.list.iter().map(|&(start, end, failed)| Outage {
-            start_s: seconds(start),
-            end_s: end.map(seconds),
-            failed,
+        let each = self.list.iter().map(|outage| Outage {
+            start_s: seconds(outage.start),
+            end_s: outage.end.map(seconds),
+            failed: outage.failed,
+            reason: Some(outage.reason.clone()),
         });
         each.collect()
     }
@@ -126,7 +138,8 @@ mod tests {
         let mut outages = Outages::default();
         for due in (0..5000).step_by(20) {
             let (end, ok) = end(due);
-            outages.add(Probed { due: due * MS, end: end * MS, ok });
+            let failure = (!ok).then(|| format!("at {due} ms"));
+            outages.add(Probed { due: due * MS, end: end * MS, failure });
         }
         outages.finish(5000 * MS);
         outages
@@ -136,7 +149,8 @@ mod tests {
     fn refused_for_two_seconds() {
         let outages = probe(|due| (due + 1, !(1000..3000).contains(&due)));
         assert_eq!(outages.lengths(), (2001 * MS, 2001 * MS));
-        assert_eq!(outages.list()[0].failed, 100);
+        let outage = &outages.list()[0];
+        assert_eq!((outage.failed, outage.reason.as_deref()), (100, Some("at 1000 ms")));
         assert_eq!(outages.longest_within(0, 2000 * MS), 1000 * MS);
     }
 

@@ -101,6 +101,15 @@ impl Endpoint {
         Ok(Self { place, tls })
     }
 
+    /// The addresses of its name; none of a Unix socket.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        match &self.place {
+            Place::Tcp(shared) => &shared.0,
+            Place::Unix(_) => &[],
+        }
+    }
+
     /// Opens a connection, through the TLS handshake if there is one.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! `timeline.csv`: the run a second at a time.
 
-use crate::summary::{Second, Summary};
+use crate::summary::{Phase, Second, Summary};
 
 const COLUMNS: [&str; 26] = [
     "t_s",
@@ -48,7 +48,10 @@ pub fn timeline_csv(summary: &Summary) -> String {
 fn record(summary: &Summary, second: &Second) -> [String; 26] {
     let from = f64::from(second.t_s);
     let to = from + second.length_s;
-    let phase = summary.phases.iter().find(|p| p.start_s <= from && from < p.end_s);
+    // A fault begins and ends within seconds: these belong to the phase that has most of them.
+    let share = |p: &&Phase| p.end_s.min(to) - p.start_s.max(from);
+    let phase = summary.phases.iter().filter(|p| share(p) > 0.0);
+    let phase = phase.max_by(|a, b| share(a).total_cmp(&share(b)));
     let active = summary.faults.iter().filter(|f| {
         f.start_s.is_some_and(|start| start < to) && f.end_s.is_none_or(|end| end > from)
     });
@@ -88,6 +91,19 @@ fn record(summary: &Summary, second: &Second) -> [String; 26] {
 mod tests {
     use super::*;
     use crate::sample;
+
+    #[test]
+    fn a_second_belongs_to_the_phase_that_has_most_of_it() {
+        let mut summary = sample::summary();
+        let cut = summary.phases[1].start_s;
+        summary.phases[0].end_s = cut + 0.3;
+        summary.phases[1].start_s = cut + 0.3;
+        let name = |summary: &Summary| record(summary, &summary.timeline[cut as usize])[2].clone();
+        assert_eq!(name(&summary), "fault");
+        summary.phases[0].end_s = cut + 0.7;
+        summary.phases[1].start_s = cut + 0.7;
+        assert_eq!(name(&summary), "baseline");
+    }
 
     #[test]
     fn a_row_a_second_that_a_reader_takes() {

@@ -33,9 +33,15 @@ pub fn junit(summary: &Summary) -> Result<String, ReportError> {
         suite.add_test_case(case);
     };
     let verdict = &summary.verdict;
-    let error = (verdict.kind == VerdictKind::Error)
-        .then(|| (NonSuccessKind::Error, verdict.reasons.join("; ")));
-    add("the run was run to its end".into(), error);
+    let ended = (verdict.kind == VerdictKind::Error || verdict.aborted).then(|| {
+        let why = if verdict.aborted {
+            "a threshold ended it".into()
+        } else {
+            verdict.reasons.join("; ")
+        };
+        (NonSuccessKind::Error, why)
+    });
+    add("the run was run to its end".into(), ended);
     let unfit =
         (!summary.fitness.fit).then(|| (NonSuccessKind::Error, summary.fitness.reasons.join("; ")));
     add("the generator was fit to judge".into(), unfit);
@@ -64,6 +70,10 @@ pub fn junit(summary: &Summary) -> Result<String, ReportError> {
         let broken = ledger.lost + ledger.unread > 0 && judged("acknowledged writes");
         let broken = broken.then_some((NonSuccessKind::Failure, why));
         add("acknowledged writes are there".into(), broken);
+        let broken = ledger.duplicated > 0 && judged("more than once");
+        let why = format!("{} are there more than once", ledger.duplicated);
+        let broken = broken.then_some((NonSuccessKind::Failure, why));
+        add("no write is there twice".into(), broken);
     }
     let failed = suite.failures + suite.errors > 0;
     if !failed && !verdict.reasons.is_empty() {
@@ -105,7 +115,7 @@ mod tests {
     #[test]
     fn a_case_for_each_thing_that_was_asked() {
         let xml = junit(&sample::summary()).unwrap();
-        assert!(xml.contains(r#"tests="6""#) && xml.contains(r#"failures="1""#), "{xml}");
+        assert!(xml.contains(r#"tests="7""#) && xml.contains(r#"failures="1""#), "{xml}");
         assert!(xml.contains(r#"<testcase name="p95 &lt; 500ms""#), "{xml}");
         assert!(xml.contains(r#"<failure message="p95 is 534 ms"/>"#), "{xml}");
         assert!(!xml.contains("</script>"), "{xml}");

@@ -7,7 +7,7 @@ use faultd_api::Kind;
 use super::{FaultPlan, Scenario};
 use crate::{
     figures,
-    plan::{Arrival, ReadBack, Request, Step, Think},
+    plan::{Arrival, HttpVersion, ProbePlan, ReadBack, Request, Step, Think},
 };
 
 /// What a scenario does and when, for people.
@@ -97,14 +97,7 @@ fn write(out: &mut String, scenario: &Scenario) -> std::fmt::Result {
         writeln!(out, "\nledger    {how}: {}", steps.join(" → "))?;
     }
     if let Some(probe) = &plan.probe {
-        let path = probe.request.path.as_static().map(|p| String::from_utf8_lossy(p).into_owned());
-        writeln!(
-            out,
-            "\nprobe     {} {} every {}, on a new connection and on a kept one",
-            probe.request.method,
-            path.unwrap_or_else(|| "…".into()),
-            humantime::format_duration(probe.every)
-        )?;
+        writeln!(out, "\nprobe     {}", self::probe(probe))?;
     }
     if !scenario.thresholds.is_empty() {
         writeln!(out, "\nthresholds")?;
@@ -137,6 +130,22 @@ fn step(step: &Step) -> String {
 fn range(think: &Think) -> String {
     let [min, max] = [think.min, think.max].map(humantime::format_duration);
     if think.min == think.max { min.to_string() } else { format!("{min}..{max}") }
+}
+
+fn probe(plan: &ProbePlan) -> String {
+    let step = &plan.step;
+    let what = match &step.request {
+        Request::Http(http) if http.version == HttpVersion::Http2 => {
+            format!("{} over HTTP/2", step.name)
+        }
+        Request::Grpc(_) => format!("grpc {}", step.name),
+        Request::Postgres(_) => format!("postgres {}", step.name),
+        // These say it in their names.
+        Request::Http(_) | Request::Tcp(_) | Request::Redis(_) | Request::None => step.name.clone(),
+    };
+    let every = humantime::format_duration(plan.every);
+    let checks: String = step.checks.iter().map(|check| format!(", {}", check.name)).collect();
+    format!("{what} every {every}, on a new connection and on a kept one{checks}")
 }
 
 fn time(time: Duration) -> String {

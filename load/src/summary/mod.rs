@@ -18,6 +18,7 @@
 
 mod causes;
 mod latency;
+mod merge;
 mod outcome;
 mod phase;
 mod probe;
@@ -31,6 +32,7 @@ use serde::{Deserialize, Serialize};
 
 pub use causes::{example, with_kind};
 pub use latency::{Latency, NANOS_PER_MS, WireError, histogram};
+pub use merge::{MergeError, merged};
 pub use outcome::{
     CheckResult, DuplicatedWrite, Ledger, LostWrite, ThresholdResult, Verdict, VerdictKind,
 };

@@ -53,7 +53,8 @@ pub struct Phase {
     /// The same, a flow and a step at a time.
     #[serde(default)]
     pub flows: Vec<Flow>,
-    /// Share of probes that were answered, 0 to 1; `null` without a probe.
+    /// Share of probes that were answered, 0 to 1, of the stream (new
+    /// connections or kept ones) that fared worse; `null` without a probe.
     #[serde(default)]
     pub availability_ratio: Option<f64>,
     /// The longest time without a probe answered, in seconds.

@@ -49,4 +49,7 @@ pub struct Outage {
     pub end_s: Option<f64>,
     /// Probes that failed.
     pub failed: u64,
+    /// What went wrong with the first of them: `connect: Connection refused (os error 111)`.
+    #[serde(default)]
+    pub reason: Option<String>,
 }

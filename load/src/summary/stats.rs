@@ -32,9 +32,10 @@ pub struct Stats {
     /// Attempts beyond the first one of a request.
     #[serde(default)]
     pub retries: u64,
-    /// Length of the time that this covers, in seconds.
+    /// Length of the time in which load was due, in seconds; waiting for the
+    /// last answers is no part of it.
     pub duration_s: f64,
-    /// Answers that were wanted, a second: `ok / duration_s`.
+    /// Good answers, a second: `ok / duration_s`.
     pub rate: f64,
     /// `failed / (ok + failed)`; `null` when nothing was finished.
     pub error_ratio: Option<f64>,
@@ -63,14 +64,15 @@ pub struct Stats {
     /// Connections.
     #[serde(default)]
     pub connections: Connections,
-    /// From the moment a request was due to the end of its answer. Failed
-    /// requests count with the time after which they failed.
+    /// From the moment a request was due to the end of its answer: of good
+    /// answers, and of time-outs, which took at least as long. What failed
+    /// otherwise does not count, as failing fast is no merit.
     pub latency: Latency,
-    /// The same for those that failed.
+    /// The same of all that failed.
     #[serde(default, skip_serializing_if = "is_empty")]
     pub failed_latency: Latency,
     /// From the moment it was sent to the end of its answer: what the service
-    /// took, without waiting for a turn.
+    /// took, without waiting for a turn. Of the same requests.
     #[serde(default, skip_serializing_if = "is_empty")]
     pub service_time: Latency,
     /// From the moment it was sent to the first byte of its answer.
@@ -122,6 +124,10 @@ pub struct Flow {
     pub completed: u64,
     /// Times that it was given up because a step failed.
     pub aborted: u64,
+    /// Times that the end of the load cut it: the requests in flight then were
+    /// waited for, and no further step was begun.
+    #[serde(default)]
+    pub unfinished: u64,
     /// From its start to its end, completed ones alone.
     #[serde(default)]
     pub latency: Latency,

@@ -35,7 +35,8 @@ pub struct Second {
     /// Connections open at the end of the second.
     #[serde(default)]
     pub connections: u64,
-    /// Latency of what finished in it, in milliseconds.
+    /// Latency of what finished in it, in milliseconds, as in
+    /// [`super::Stats::latency`].
     #[serde(default)]
     pub p50_ms: Option<f64>,
     /// 90 % of them.

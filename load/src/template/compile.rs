@@ -54,9 +54,7 @@ impl Part {
             _ => None,
         }
     }
-}
 
-impl Part {
     pub(super) fn is_repeatable(&self) -> bool {
         use Value::{Column, Iteration, User, Variable};
         match self {
@@ -64,6 +62,16 @@ impl Part {
             Self::Hole(value, _) => {
                 matches!(value, Variable(_) | Column { .. } | User | Iteration)
             }
+        }
+    }
+
+    /// What stands in the hole, if it belongs to a user.
+    pub(super) fn of_user(&self) -> Option<String> {
+        match self {
+            Self::Hole(Value::User, _) => Some("user".into()),
+            Self::Hole(Value::Iteration, _) => Some("iteration".into()),
+            Self::Hole(Value::Column { set, column, .. }, _) => set.columns().get(*column).cloned(),
+            _ => None,
         }
     }
 }

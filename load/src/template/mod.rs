@@ -77,6 +77,13 @@ impl Template {
         self.parts.iter().filter_map(Part::variable)
     }
 
+    /// The first hole in it that belongs to a user: its number, its turns, or its row of a data
+    /// set, of which this is the column.
+    #[must_use]
+    pub fn of_user(&self) -> Option<String> {
+        self.parts.iter().find_map(Part::of_user)
+    }
+
     /// Whether it makes the same text each time, as long as variables and the run of the flow are
     /// the same.
     #[must_use]

@@ -12,10 +12,10 @@ pub const MAX_SKIPPED_RATIO: f64 = 0.001;
 
 /// Fills in [`Summary::thresholds`] and the verdict.
 ///
-/// Exit codes: 1 when the run could not be run (reasons that are in the verdict already), else 97
-/// when the generator was the bottleneck, else 99 when anything that was asked for was not given,
-/// else 0. Failed checks break a run unless one of its thresholds says how many failures it bears;
-/// so do lost writes unless one says how many.
+/// Exit codes: 1 when the run was not run to its end (reasons that are in the verdict already, or a
+/// signal), else 97 when the generator was the bottleneck, else 99 when anything that was asked for
+/// was not given, else 0. Failed checks break a run unless one of its thresholds says how many
+/// failures it bears; so do lost and duplicated writes unless one says how many.
 pub fn judge(summary: &mut Summary, thresholds: &[Threshold]) {
     let aborted: Vec<String> =
         summary.thresholds.iter().filter(|t| t.aborted).map(|t| t.expression.clone()).collect();
@@ -30,6 +30,10 @@ pub fn judge(summary: &mut Summary, thresholds: &[Threshold]) {
     summary.thresholds = results;
 
     let mut reasons = std::mem::take(&mut summary.verdict.reasons);
+    if summary.verdict.interrupted {
+        let after = figures::seconds(summary.total.duration_s);
+        reasons.push(format!("a signal ended the run after {after}"));
+    }
     let could_not_run = !reasons.is_empty();
     let unfit = !summary.fitness.fit;
     if unfit {
@@ -37,10 +41,13 @@ pub fn judge(summary: &mut Summary, thresholds: &[Threshold]) {
     }
     let broken = summary.thresholds.iter().filter(|t| !t.passed);
     let broken = broken.map(|t| format!("{}: {}", t.expression, t.text));
-    let nothing_good = nothing_good(summary).filter(|_| thresholds.is_empty());
+    let nothing_good = nothing_good(summary, thresholds);
     let mut unmet: Vec<String> = nothing_good.into_iter().chain(broken).collect();
     unmet.extend(failed_checks(summary, thresholds));
+    unmet.extend(nothing_sent(summary));
+    unmet.extend(nothing_streamed(summary));
     unmet.extend(lost_writes(summary, thresholds));
+    unmet.extend(duplicated_writes(summary, thresholds));
     unmet.extend(unread_writes(summary));
     let kind = match () {
         () if could_not_run => VerdictKind::Error,
@@ -78,13 +85,16 @@ fn skipped(summary: &Summary) -> Option<ThresholdResult> {
     })
 }
 
-/// Asked of a run of which nothing else is asked: that no request at all succeeds is never meant.
+/// That no request at all succeeds is meant only where a threshold says how many may fail.
 /// Requests that fail are what a fault makes, so fewer good ones are for thresholds to judge.
-fn nothing_good(summary: &Summary) -> Option<String> {
+fn nothing_good(summary: &Summary, thresholds: &[Threshold]) -> Option<String> {
     let total = &summary.total;
+    let is_bounded = thresholds.iter().any(|t| t.metric.bounds_all_failures());
+    if total.failed == 0 || total.ok > 0 || is_bounded {
+        return None;
+    }
     let cause = summary.main_cause().map(|cause| format!(": {cause}")).unwrap_or_default();
-    (total.sent > 0 && total.ok == 0)
-        .then(|| format!("none of {} requests succeeded{cause}", figures::count(total.sent)))
+    Some(format!("none of {} requests succeeded{cause}", figures::count(total.finished())))
 }
 
 fn failed_checks(summary: &Summary, thresholds: &[Threshold]) -> Vec<String> {
@@ -106,6 +116,31 @@ fn failed_checks(summary: &Summary, thresholds: &[Threshold]) -> Vec<String> {
             )
         })
         .collect()
+}
+
+/// A run that asks nothing answers nothing; one may be for its probe alone.
+fn nothing_sent(summary: &Summary) -> Option<String> {
+    let probed = summary.probes.iter().any(|p| p.fresh.sent + p.pooled.sent > 0);
+    (summary.total.due == 0 && !probed).then(|| "nothing was sent".to_owned())
+}
+
+/// Of a step whose answers are to come in pieces, some do.
+fn nothing_streamed(summary: &Summary) -> Option<String> {
+    let steps = summary.flows.iter().flat_map(|flow| &flow.steps);
+    let mut silent = steps.filter_map(|step| {
+        let events = step.stats.stream.as_ref()?.events;
+        (step.stats.ok > 0 && events == 0).then_some(step)
+    });
+    silent.next().map(|step| {
+        let answers = figures::count(step.stats.ok);
+        format!("{}: not one event in {answers} good answers: do they stream?", step.name)
+    })
+}
+
+fn duplicated_writes(summary: &Summary, thresholds: &[Threshold]) -> Option<String> {
+    let is_bounded = thresholds.iter().any(|t| t.metric == Metric::DuplicatedWrites);
+    let ledger = summary.ledger.as_ref().filter(|l| l.duplicated > 0 && !is_bounded)?;
+    Some(format!("{} writes are there more than once", figures::count(ledger.duplicated)))
 }
 
 fn lost_writes(summary: &Summary, thresholds: &[Threshold]) -> Option<String> {
@@ -139,7 +174,7 @@ mod tests {
     use super::*;
     use crate::{
         sample,
-        summary::{CheckResult, Ledger},
+        summary::{CheckResult, Ledger, Stream},
     };
 
     fn judged(expressions: &[&str], change: impl FnOnce(&mut Summary)) -> Summary {
@@ -212,8 +247,44 @@ mod tests {
         assert_eq!(summary.verdict.exit_code, 99);
         assert!(summary.verdict.reasons[0].starts_with("none of "));
         assert!(summary.thresholds.is_empty(), "nobody wrote one");
-        assert_eq!(code(&["requests > 0"], ok(0)), 0, "somebody has said what is asked");
-        assert_eq!(code(&[], |s| s.total = Default::default()), 0, "nothing was to be sent");
+        assert_eq!(code(&["p95 < 1m", "errors.reset < 9999"], ok(0)), 99, "that is not meant");
+        assert_eq!(code(&["error_ratio == 100%"], ok(0)), 0, "somebody has said what is asked");
+        let in_flight = |s: &mut Summary| {
+            s.total.unfinished = s.total.sent;
+            (s.total.ok, s.total.failed) = (0, 0);
+        };
+        assert_eq!(code(&[], in_flight), 0, "none of them failed");
+    }
+
+    #[test]
+    fn a_run_that_sends_nothing_is_broken_unless_it_probes() {
+        let idle = |s: &mut Summary| s.total = Default::default();
+        assert_eq!(code(&[], idle), 0, "its probe was at work");
+        let silent = |s: &mut Summary| {
+            idle(s);
+            s.probes.clear();
+        };
+        assert_eq!(judged(&[], silent).verdict.reasons, ["nothing was sent"]);
+        assert_eq!(code(&[], silent), 99);
+    }
+
+    #[test]
+    fn answers_that_are_to_stream_do() {
+        let stream = |events: u64| {
+            move |s: &mut Summary| {
+                let stream = Stream { events, ..Stream::default() };
+                s.flows[0].steps[0].stats.stream = Some(stream);
+            }
+        };
+        assert_eq!((code(&[], stream(1)), code(&[], stream(0))), (0, 99));
+    }
+
+    #[test]
+    fn a_run_that_was_interrupted_is_not_passed() {
+        let interrupted = |s: &mut Summary| s.verdict.interrupted = true;
+        let summary = judged(&["p95 < 1us"], interrupted);
+        assert_eq!((summary.verdict.kind, summary.verdict.exit_code), (VerdictKind::Error, 1));
+        assert!(summary.verdict.reasons[0].starts_with("a signal ended the run after "));
     }
 
     #[test]
@@ -266,6 +337,11 @@ mod tests {
         assert_eq!(code(&[], lost), 99);
         assert_eq!(code(&["lost_writes < 2"], lost), 0);
         assert_eq!(code(&["lost_writes == 0"], lost), 99);
+        let twice = |s: &mut Summary| {
+            s.ledger = Some(Ledger { acknowledged: 10, duplicated: 1, ..Default::default() });
+        };
+        assert_eq!(code(&["lost_writes == 0"], twice), 99);
+        assert_eq!(code(&["duplicated_writes < 2"], twice), 0);
     }
 
     #[test]

@@ -169,10 +169,13 @@ impl Metric {
     /// how many it bears.
     #[must_use]
     pub fn bounds_failures(&self) -> bool {
-        matches!(
-            self,
-            Self::ErrorRatio | Self::SuccessRatio | Self::Failed | Self::Errors(_) | Self::Checks
-        )
+        self.bounds_all_failures() || matches!(self, Self::Errors(_) | Self::Checks)
+    }
+
+    /// Whether that is about requests, of whatever kind their failure is.
+    #[must_use]
+    pub fn bounds_all_failures(&self) -> bool {
+        matches!(self, Self::ErrorRatio | Self::SuccessRatio | Self::Failed)
     }
 }
 

@@ -58,13 +58,16 @@ fn summary(outcome: &Outcome) -> Summary {
     let total = &summary.total;
     assert_eq!(total.due, total.sent + total.skipped, "{total:?}");
     assert_eq!(total.sent, total.ok + total.failed + total.unfinished, "{total:?}");
-    assert_eq!(total.latency.count, total.ok + total.failed, "{total:?}");
+    let timed_out = total.errors.get("timeout").copied().unwrap_or(0);
+    assert_eq!(total.latency.count, total.ok + timed_out, "{total:?}");
+    assert_eq!(total.failed_latency.count, total.failed, "{total:?}");
     assert_eq!(total.errors.values().sum::<u64>(), total.failed, "{total:?}");
     let rows = |field: fn(&faultload::summary::Second) -> u64| -> u64 {
         summary.timeline.iter().map(field).sum()
     };
     assert_eq!(rows(|row| row.ok), total.ok, "the timeline adds up");
     assert_eq!(rows(|row| row.failed), total.failed, "the timeline adds up");
+    assert_eq!(rows(|row| row.due), total.due, "the timeline adds up");
     summary
 }
 

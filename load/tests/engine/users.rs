@@ -87,6 +87,23 @@ fn users_without_a_server_do_not_spin() {
 }
 
 #[test]
+fn a_short_queue_of_the_listener_is_told_before_and_after() {
+    // Nobody accepts.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let listener = runtime.block_on(async { socket.listen(4) }).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut plan = plan(get(port, "/"), Arrival::users(40), Duration::from_millis(500));
+    plan.flows[0].steps[0].timeout = Duration::from_millis(400);
+    let run = Run::new(plan, Shared::default()).unwrap();
+    let before: Vec<&str> = run.warnings().iter().map(|limit| limit.text.as_str()).collect();
+    assert!(before.iter().any(|text| text.contains("lets 4 connections wait")), "{before:?}");
+    let after = summary(&run.execute(&mut Silent).unwrap()).fitness.warnings;
+    assert!(after.iter().any(|text| text.contains("found the queue")), "{after:?}");
+}
+
+#[test]
 fn a_stop_is_graceful_and_a_second_one_is_not() {
     let server = Server::start();
     let start = |path| {
@@ -112,6 +129,8 @@ fn a_stop_is_graceful_and_a_second_one_is_not() {
     thread.join().unwrap();
     let thinking = summary(&outcome);
     assert_eq!((thinking.total.ok, thinking.total.unfinished), (4, 0));
+    let length = |seconds: f64| (0.2..20.0).contains(&seconds);
+    assert!(length(thinking.duration_s) && length(thinking.total.duration_s), "{thinking:?}");
 
     let run = start("/hang");
     let thread = stopping(&run, 2);
@@ -119,5 +138,8 @@ fn a_stop_is_graceful_and_a_second_one_is_not() {
     thread.join().unwrap();
     let hanging = summary(&outcome);
     assert_eq!((hanging.total.ok, hanging.total.unfinished), (0, 4));
+    assert_eq!(hanging.flows[0].unfinished, 4);
+    assert!(hanging.duration_s >= 0.5 && length(hanging.total.duration_s), "{hanging:?}");
+    assert!(hanging.phases[0].end_s >= 0.5, "{:?}", hanging.phases);
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }

@@ -5,6 +5,7 @@
 
 mod answers;
 mod calls;
+mod probe;
 mod raw;
 mod reflection;
 mod shop;

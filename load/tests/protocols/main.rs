@@ -6,6 +6,7 @@
 mod fake;
 mod nginx;
 mod postgres;
+mod probe;
 mod programs;
 mod real_postgres;
 mod real_redis;

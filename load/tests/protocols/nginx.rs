@@ -18,9 +18,9 @@ use crate::{
     run, run_stages,
 };
 
-struct Nginx {
+pub struct Nginx {
     /// Ports of HTTP/1.1, HTTP/1.1 over TLS, HTTP/2, HTTP/2 over TLS.
-    ports: [u16; 4],
+    pub ports: [u16; 4],
     _reserved: Vec<TcpSocket>,
     _running: Running,
     dir: TempDir,
@@ -28,14 +28,14 @@ struct Nginx {
 
 /// A line of the access log.
 #[derive(Debug, Clone)]
-struct Line {
+pub struct Line {
     status: u16,
     sent: u64,
     received: u64,
     body: u64,
     seconds: f64,
-    protocol: String,
-    connection: u64,
+    pub protocol: String,
+    pub connection: u64,
 }
 
 /// A port that is nobody else's as long as the socket lives: nginx listens beside it.
@@ -68,7 +68,7 @@ fn sleeper(listener: &UnixListener) {
 }
 
 impl Nginx {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let dir = home();
         let path = dir.path().display();
         let key = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
@@ -114,7 +114,7 @@ impl Nginx {
     }
 
     /// The access log from a line on, whole lines alone.
-    fn log(&self, from: usize) -> Vec<Line> {
+    pub fn log(&self, from: usize) -> Vec<Line> {
         let text = fs::read_to_string(self.dir.path().join("access")).unwrap_or_default();
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         whole.lines().skip(from).map(parse).collect()

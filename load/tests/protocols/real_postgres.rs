@@ -27,14 +27,14 @@ host all scram 127.0.0.1/32 scram-sha-256
 host all all 127.0.0.1/32 trust
 ";
 
-struct Postgres {
+pub struct Postgres {
     running: Option<Running>,
     dir: TempDir,
     options: Vec<String>,
 }
 
 impl Postgres {
-    fn start(options: &[&str]) -> Self {
+    pub fn start(options: &[&str]) -> Self {
         let dir = home();
         let data = dir.path().join("data");
         let mut initdb = command("initdb");
@@ -83,7 +83,7 @@ impl Postgres {
         self.running = None;
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("said")).unwrap_or_default()
     }
 
@@ -92,7 +92,7 @@ impl Postgres {
         psql(self.dir.path(), 5432, sql).unwrap()
     }
 
-    fn defaults(&self) -> String {
+    pub fn defaults(&self) -> String {
         let socket = self.dir.path().display();
         format!("postgres: {{ url: postgres://postgres@localhost/postgres, socket: {socket} }}\n")
     }

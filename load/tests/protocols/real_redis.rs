@@ -3,9 +3,10 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     os::unix::net::UnixStream,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::{
@@ -14,35 +15,51 @@ use crate::{
     run, run_stages,
 };
 
-struct Redis {
+pub struct Redis {
     socket: PathBuf,
-    _running: Running,
-    _dir: TempDir,
+    options: Vec<String>,
+    running: Running,
+    dir: TempDir,
 }
 
 impl Redis {
-    fn start(options: &[&str]) -> Self {
+    pub fn start(options: &[&str]) -> Self {
         let dir = home();
         let socket = dir.path().join("s");
-        let mut redis = command("redis-server");
-        redis.args(["--port", "0", "--save", "", "--unixsocket"]).arg(&socket);
-        redis.arg("--dir").arg(dir.path()).args(options);
-        let mut running = Running::start(&mut redis, dir.path());
-        assert!(running.is_up(|| UnixStream::connect(&socket).is_ok()), "{}", running.said());
-        Self { socket, _running: running, _dir: dir }
+        let options: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
+        let running = up(dir.path(), &socket, &options);
+        Self { socket, options, running, dir }
     }
 
-    fn connect(&self) -> BufReader<UnixStream> {
+    pub fn connect(&self) -> BufReader<UnixStream> {
         BufReader::new(UnixStream::connect(&self.socket).unwrap())
     }
 
-    fn defaults(&self) -> String {
+    pub fn defaults(&self) -> String {
         format!("redis: {{ address: 'unix:{}' }}\n", self.socket.display())
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        self.running.signal(signal);
+    }
+
+    /// Starts it once more, after it was killed.
+    pub fn start_again(&mut self) {
+        self.running = up(self.dir.path(), &self.socket, &self.options);
     }
 }
 
+fn up(dir: &Path, socket: &Path, options: &[String]) -> Running {
+    let mut redis = command("redis-server");
+    redis.args(["--port", "0", "--save", "", "--unixsocket"]).arg(socket);
+    redis.arg("--dir").arg(dir).args(options);
+    let mut running = Running::start(&mut redis, dir);
+    assert!(running.is_up(|| UnixStream::connect(socket).is_ok()), "{}", running.said());
+    running
+}
+
 /// What Redis answers to a line: strings as they are, other answers with their first byte.
-fn ask(connection: &mut BufReader<UnixStream>, line: &str) -> String {
+pub fn ask(connection: &mut BufReader<UnixStream>, line: &str) -> String {
     connection.get_mut().write_all(format!("{line}\r\n").as_bytes()).unwrap();
     let mut head = String::new();
     connection.read_line(&mut head).unwrap();
@@ -55,7 +72,7 @@ fn ask(connection: &mut BufReader<UnixStream>, line: &str) -> String {
 }
 
 /// A number in what INFO answers.
-fn number(info: &str, name: &str) -> u64 {
+pub fn number(info: &str, name: &str) -> u64 {
     let line = info.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
     let digits = line.trim_start_matches([':', '=']).split(',').next().unwrap();
     digits.parse().unwrap_or_else(|_| panic!("{name}: {info}"))

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Answers each line with `answer`.
-fn lines(answer: &'static [u8]) -> Fake {
+pub fn lines(answer: &'static [u8]) -> Fake {
     Fake::start(move |peer: &mut Peer| {
         while peer.read().is_some() {
             peer.say(answer);

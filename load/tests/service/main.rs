@@ -4,8 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test like its own lines do")]
 
 mod cli;
+mod ends;
 mod grace;
 mod ledger;
+mod merge;
 mod samples;
 mod server;
 mod store;

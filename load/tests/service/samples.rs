@@ -99,9 +99,11 @@ fn what_is_computed_from_them_is_what_the_summary_says() {
             for step in &flow.steps {
                 let of_step = |row: &&&Row| row["flow"] == flow.name && row["step"] == step.name;
                 let time = |row: &Row, name: &str| row[name].parse::<f64>().unwrap();
+                let counts = |row: &&&Row| matches!(&*row["error"], "" | "timeout");
                 let mut latencies: Vec<f64> = ended
                     .iter()
                     .filter(of_step)
+                    .filter(counts)
                     .map(|row| (time(row, "end_s") - time(row, "due_s")) * 1000.0)
                     .collect();
                 latencies.sort_by(f64::total_cmp);

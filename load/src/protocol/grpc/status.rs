@@ -30,6 +30,9 @@ const BASE: u16 = 10_000;
 /// The status for which nothing has to be expected: code 0.
 pub const OK: u16 = BASE;
 
+/// Code 4: the time that the caller gave is up.
+pub const DEADLINE_EXCEEDED: u16 = BASE + 4;
+
 /// Code 5: there is no such thing.
 pub const NOT_FOUND: u16 = BASE + 5;
 

@@ -169,7 +169,7 @@ mod tests {
         let mut summary = sample::summary();
         summary.flows[0].steps[0].stats.stream = Some(Default::default());
         let tables = tables(&summary);
-        assert_eq!(tables.len(), 11);
+        assert_eq!(tables.len(), 12);
         for table in tables {
             for row in &table.rows {
                 assert_eq!(

@@ -16,6 +16,7 @@ pub fn tables(summary: &Summary) -> Vec<Table> {
         thresholds(summary),
         phases(summary),
         steps(summary),
+        runs(summary),
         streams(summary),
         errors(summary),
         errors_of_steps(summary),
@@ -99,10 +100,14 @@ fn phases(summary: &Summary) -> Table {
 
 fn steps(summary: &Summary) -> Table {
     let mut rows = Vec::new();
+    let retried = summary.total.retries > 0;
     let mut push = |name: String, stats: &Stats| {
         let mut cells = vec![name];
         cells.extend(stats_cells(stats));
         cells.push(maybe_ms(stats.service_time.p95_ms));
+        if retried {
+            cells.push(count(stats.retries));
+        }
         rows.push(Row { tone: stats_tone(stats), cells });
     };
     push("all".into(), &summary.total);
@@ -123,12 +128,39 @@ fn steps(summary: &Summary) -> Table {
     let mut columns = vec!["flow / step"];
     columns.extend(STATS);
     columns.push("p95 from send");
+    if retried {
+        columns.push("retries");
+    }
     Table {
         title: "Flows and steps",
-        note: "Latency counts from the moment a request was due; the last column from the moment it was sent.",
+        note: "Latency counts from the moment a request was due, of good answers and time-outs.",
         columns,
         text_columns: 1,
         rows,
+    }
+}
+
+/// Of flows that have several steps, or runs that did not come to their end.
+fn runs(summary: &Summary) -> Table {
+    let told = summary.flows.iter().filter(|f| f.steps.len() > 1 || f.unfinished > 0);
+    let row = |flow: &Flow| Row {
+        tone: if flow.aborted > 0 { Tone::Warn } else { Tone::Plain },
+        cells: vec![
+            flow.name.clone(),
+            count(flow.completed),
+            count(flow.aborted),
+            count(flow.unfinished),
+            maybe_ms(flow.latency.p50_ms),
+            maybe_ms(flow.latency.p95_ms),
+            maybe_ms(flow.latency.max_ms),
+        ],
+    };
+    Table {
+        title: "Runs of flows",
+        note: "The end of the load cuts a run after the request in flight. Times are those of complete runs, pauses between steps included.",
+        columns: vec!["flow", "complete", "failed", "cut", "p50", "p95", "max"],
+        text_columns: 1,
+        rows: told.map(row).collect(),
     }
 }
 
@@ -210,6 +242,7 @@ fn probes(summary: &Summary) -> Table {
             tone: if s.ok < s.sent { Tone::Bad } else { Tone::Good },
             cells: vec![
                 format!("{}, {kind}", probe.name),
+                s.outages.first().and_then(|outage| outage.reason.clone()).unwrap_or_default(),
                 count(s.sent),
                 maybe_percent(s.availability_ratio),
                 count(s.outages.len() as u64),
@@ -221,8 +254,17 @@ fn probes(summary: &Summary) -> Table {
     Table {
         title: "Availability",
         note: "Seen by the probe, which asks on its own, whatever the load does.",
-        columns: vec!["probe", "sent", "available", "outages", "longest", "all together", "p95"],
-        text_columns: 1,
+        columns: vec![
+            "probe",
+            "first failure",
+            "sent",
+            "available",
+            "outages",
+            "longest",
+            "all together",
+            "p95",
+        ],
+        text_columns: 2,
         rows: streams.filter(|(_, _, s)| s.sent > 0).map(row).collect(),
     }
 }

@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{Builder, dotless, http::statuses, name, unique};
+use super::{
+    Builder, dotless, name,
+    request::{Asked, has_what_is_extracted},
+    unique,
+};
 use crate::{
     plan::{Flow, Request, Retry, Step, Think},
     scenario::{
@@ -137,9 +141,8 @@ impl Builder<'_> {
         }
         step.sets = sets;
         step.extracts = self.extracts(&file.extract)?;
-        let statuses = if file.grpc.is_some() { super::grpc::statuses } else { statuses };
-        step.checks = self.checks(&file.checks, statuses)?;
-        has_what_is_looked_at(file, &step.request)?;
+        step.checks = self.expected(&asked(file), &step.request)?;
+        has_what_is_extracted(&file.extract, &step.request)?;
         if let Some(note) = &file.ledger {
             let note = self.note(note, &step.extracts).map_err(|e| e.within("ledger"))?;
             step.ledger = Some(note);
@@ -150,16 +153,9 @@ impl Builder<'_> {
     /// What a step sends, and a name for it.
     fn request(&mut self, located: &Located<StepFile>) -> Result<(Request, String), Problem> {
         let file = &located.value;
-        let given = [
-            file.http.is_some(),
-            file.grpc.is_some(),
-            file.tcp.is_some(),
-            file.redis.is_some(),
-            file.postgres.is_some(),
-            file.pause.is_some(),
-        ];
+        let asked = asked(file);
         let kinds = "`http`, `grpc`, `tcp`, `redis`, `postgres` or `pause`";
-        match given.iter().filter(|given| **given).count() {
+        match asked.count() + usize::from(file.pause.is_some()) {
             1 => {}
             0 => {
                 let message = format!("a step does something: say {kinds}");
@@ -170,33 +166,8 @@ impl Builder<'_> {
                 return Err(Problem::at(located.place, message));
             }
         }
-        if let Some(http) = &file.http {
-            let expect = file.expect.as_ref().map(statuses).transpose();
-            let expect = expect.map_err(|e| e.within("expect"))?;
-            let built = self.http(http, expect).map_err(|e| e.within("http"));
-            return built.map(|(request, name)| (Request::Http(Box::new(request)), name));
-        }
-        if let Some(grpc) = &file.grpc {
-            let expect = file.expect.as_ref().map(super::grpc::statuses).transpose();
-            let expect = expect.map_err(|e| e.within("expect"))?;
-            let built = self.grpc(grpc, expect).map_err(|e| e.within("grpc"));
-            return built.map(|(request, name)| (Request::Grpc(Box::new(request)), name));
-        }
-        if let Some(expect) = &file.expect {
-            return Err(Problem::at(expect.place, "only answers over HTTP and gRPC have a status")
-                .within("expect"));
-        }
-        if let Some(tcp) = &file.tcp {
-            let built = self.tcp(tcp).map_err(|e| e.within("tcp"))?;
-            return Ok((Request::Tcp(Box::new(built)), format!("tcp {}", tcp.address.as_str())));
-        }
-        if let Some(redis) = &file.redis {
-            let (built, name) = self.redis(redis).map_err(|e| e.within("redis"))?;
-            return Ok((Request::Redis(Box::new(built)), name));
-        }
-        if let Some(postgres) = &file.postgres {
-            let (built, name) = self.postgres(postgres).map_err(|e| e.within("postgres"))?;
-            return Ok((Request::Postgres(Box::new(built)), name));
+        if let Some(request) = self.asked(&asked)? {
+            return Ok(request);
         }
         let pause = file.pause.as_ref().map_or(String::new(), |p| p.value.clone());
         for (given, key) in [
@@ -216,48 +187,17 @@ impl Builder<'_> {
     }
 }
 
-/// Refuses to look for what answers of a protocol never have.
-fn has_what_is_looked_at(file: &StepFile, request: &Request) -> Result<(), Problem> {
-    let (protocol, headers): (_, &[&str]) = match request {
-        Request::Http(_) | Request::Grpc(_) | Request::None => return Ok(()),
-        Request::Tcp(_) => ("a plain connection", &[]),
-        Request::Redis(_) => ("Redis", &["type"]),
-        Request::Postgres(_) => ("PostgreSQL", &["rows", "command"]),
-    };
-    let header = |header: &Option<Located<String>>| match header {
-        Some(name) if !headers.contains(&name.as_str()) => {
-            let instead = match headers {
-                [] => String::new(),
-                known => format!("; known are {}", known.join(", ")),
-            };
-            let message =
-                format!("an answer of {protocol} has no header {:?}{instead}", name.value);
-            Err(Problem::at(name.place, message).within("header"))
-        }
-        _ => Ok(()),
-    };
-    let none = |place, what: &str| {
-        Err(Problem::at(place, format!("an answer of {protocol} has no {what}")).within(what))
-    };
-    for (at, check) in file.checks.iter().enumerate() {
-        let within = |e: Problem| e.within(format!("[{at}]")).within("checks");
-        header(&check.header).map_err(within)?;
-        if let Some(status) = &check.status {
-            none(status.place, "status").map_err(within)?;
-        }
-        if let Some(cookie) = &check.cookie {
-            none(cookie.place, "cookie").map_err(within)?;
-        }
+/// The request of a step, unless it is a pause.
+fn asked(file: &StepFile) -> Asked<'_> {
+    Asked {
+        http: file.http.as_ref(),
+        grpc: file.grpc.as_ref(),
+        tcp: file.tcp.as_ref(),
+        redis: file.redis.as_ref(),
+        postgres: file.postgres.as_ref(),
+        expect: file.expect.as_ref(),
+        checks: &file.checks,
     }
-    for (name, extract) in &file.extract.0 {
-        let within = |e: Problem| e.within(name.as_str()).within("extract");
-        let TextOr::Full(full) = &extract.value else { continue };
-        header(&full.header).map_err(within)?;
-        if let Some(cookie) = &full.cookie {
-            none(cookie.place, "cookie").map_err(within)?;
-        }
-    }
-    Ok(())
 }
 
 fn think(text: &Located<String>) -> Result<Think, Problem> {

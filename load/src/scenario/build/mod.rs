@@ -11,7 +11,9 @@ mod ledger;
 mod phase;
 mod place;
 mod postgres;
+mod probe;
 mod redis;
+mod request;
 mod stage;
 mod tcp;
 mod threshold;
@@ -29,7 +31,7 @@ use super::{
     read::{Amount, Located, Place, Problem, Text},
 };
 use crate::{
-    plan::{Limits, Plan, ProbePlan, Stage},
+    plan::{Limits, Plan, Stage},
     summary::ScenarioInfo,
     template::{Scope, Template, TemplateError},
     words,
@@ -48,6 +50,8 @@ pub(super) struct Builder<'a> {
     scope: Scope,
     /// Variables that are known where the builder stands.
     known: BTreeSet<String>,
+    /// It stands in the probe, which is no user's.
+    in_probe: bool,
     targets: BTreeSet<String>,
     /// .proto files that were compiled.
     protos: grpc::Protos,
@@ -68,6 +72,7 @@ pub(super) fn build(
         scale: options.scale,
         scope: Scope::default(),
         known: BTreeSet::new(),
+        in_probe: false,
         targets: BTreeSet::new(),
         protos: grpc::Protos::default(),
     };
@@ -75,11 +80,12 @@ pub(super) fn build(
     builder.data()?;
     let tls = builder.tls()?;
     let setup = builder.one_off(&file.setup, "setup")?;
+    // Here, where what the set-up extracts is known, and nothing else.
+    let probe = builder.probe()?;
     let flows = builder.flows()?;
     let teardown = builder.one_off(&file.teardown, "teardown")?;
     let ledger = builder.ledger(&flows)?;
     let stages = builder.stages(&flows)?;
-    let probe = builder.probe()?;
     let limits = limits(&file.limits)?;
     let seed = options.seed.or(file.seed).unwrap_or_else(drawn_seed);
     let plan = Plan {
@@ -221,35 +227,25 @@ impl Builder<'_> {
     }
 
     fn check_variables(&self, template: &Template, place: Place) -> Result<(), Problem> {
+        if self.in_probe {
+            probe::refuse_users(template, place)?;
+        }
         let Some(unknown) = template.variables().find(|name| !self.known.contains(*name)) else {
             return Ok(());
         };
-        let known: Vec<&str> = self.known.iter().map(String::as_str).collect();
-        let builtin = ["user", "iteration"];
-        let all: Vec<&str> = known.iter().copied().chain(builtin).collect();
+        let known = self.known.iter().map(String::as_str);
+        let (builtin, instead): (&[&str], _) = match self.in_probe {
+            true => (&[], "; a probe knows what `setup` extracts, and nothing that a flow does"),
+            false => (
+                &["user", "iteration"],
+                "; an earlier step has to extract it (variables of `vars` are written ${…})",
+            ),
+        };
+        let all: Vec<&str> = known.chain(builtin.iter().copied()).collect();
         let instead = match words::nearest(unknown, &all) {
             Some(near) => format!("; did you mean `{near}`?"),
-            None => {
-                "; an earlier step has to extract it (variables of `vars` are written ${…})".into()
-            }
+            None => instead.to_owned(),
         };
         Err(Problem::at(place, format!("the variable {unknown:?} is not known here{instead}")))
-    }
-
-    fn probe(&mut self) -> Result<Option<ProbePlan>, Problem> {
-        let Some(file) = &self.file.probe else { return Ok(None) };
-        let request = self.http(&file.http, None).map_err(|e| e.within("http").within("probe"))?;
-        let mut probe = ProbePlan::new(request.0);
-        if let Some(every) = &file.every {
-            if every.get() < Duration::from_millis(1) {
-                let problem = Problem::at(every.place, "a probe is sent at most every 1ms");
-                return Err(problem.within("every").within("probe"));
-            }
-            probe.every = every.get();
-        }
-        if let Some(timeout) = file.timeout {
-            probe.timeout = timeout.get();
-        }
-        Ok(Some(probe))
     }
 }

@@ -8,6 +8,7 @@ mod grpc;
 mod http;
 mod ledger;
 mod postgres;
+mod probe;
 mod redis;
 mod stage;
 mod tcp;
@@ -25,6 +26,7 @@ pub use grpc::{GrpcDefaultsFile, GrpcFile};
 pub use http::{HttpFile, StreamFile, VersionFile};
 pub use ledger::{LedgerFile, NoteFile};
 pub use postgres::{PostgresDefaultsFile, PostgresFile};
+pub use probe::ProbeFile;
 pub use redis::{RedisDefaultsFile, RedisFile, RedisStepFile, WordsFile};
 pub use stage::{ShapeFile, StageFile};
 pub use tcp::TcpFile;
@@ -146,20 +148,6 @@ pub enum OrderFile {
     Random,
     /// Always the same for one user.
     PerUser,
-}
-
-/// The availability probe.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ProbeFile {
-    /// What it asks for: `GET /health`.
-    pub http: Located<TextOr<HttpFile>>,
-    /// Time between two probes of one kind (fresh connection, kept connection) [default: 20ms].
-    #[serde(default)]
-    pub every: Option<Located<Span>>,
-    /// A probe without an answer by then has failed [default: 1s].
-    #[serde(default)]
-    pub timeout: Option<Span>,
 }
 
 /// A threshold with options.

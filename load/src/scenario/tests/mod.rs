@@ -3,6 +3,7 @@ mod examples;
 mod grpc;
 mod ledger;
 mod mistakes;
+mod probe;
 mod robust;
 mod words;
 
