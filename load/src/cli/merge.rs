@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use super::{print, result::colour};
+use super::{out, print, result::colour};
 use crate::{
     report,
     summary::merged,
@@ -18,7 +18,8 @@ pub struct MergeArgs {
     /// Result folders, or their summary.json: runs of one scenario that were started together
     #[arg(num_args = 2.., required = true)]
     results: Vec<PathBuf>,
-    /// Folder for the result of all
+    /// Folder for the result of all: a new or empty one, or one with an earlier result, which is
+    /// overwritten; the parts may lie in it
     #[arg(short, long, value_name = "DIR")]
     out: PathBuf,
     /// The result as JSON on standard output
@@ -32,6 +33,8 @@ pub(super) fn merge(args: &MergeArgs) -> Result<u8> {
     let parts: Vec<_> =
         args.results.iter().map(|part| report::read(part)).collect::<Result<_, _>>()?;
     let Some((first, others)) = parts.split_first() else { return Ok(super::USAGE) };
+    // The parts may lie in it.
+    out::given(&args.out, &args.results)?;
     let mut summary = merged(first, others)?;
     let written: Vec<Threshold> =
         summary.thresholds.iter().filter_map(|t| t.expression.parse().ok()).collect();
