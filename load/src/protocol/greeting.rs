@@ -1,6 +1,8 @@
 //! Whether a server speaks HTTP/2: it begins with a SETTINGS frame (RFC 9113 §3.4), and what begins
 //! otherwise is another protocol, of which h2 would say that its frames are wrong.
 
+use crate::measure::{ErrorKind, Failure};
+
 /// Enough for a status line, or for what another protocol says first.
 const LONGEST: usize = 60;
 
@@ -24,8 +26,21 @@ impl Greeting {
         }
     }
 
+    /// Why a connection failed that began like this.
+    pub fn explain(&self, failure: Failure) -> Failure {
+        if let Some(text) = self.of_another_protocol() {
+            return Failure::new(ErrorKind::Protocol, text);
+        }
+        if !self.0.is_empty() || failure.kind != ErrorKind::Reset {
+            return failure;
+        }
+        // It may have been cut off; or it may be a port of another protocol, or of TLS.
+        let doubt = "before a word of HTTP/2: does the server speak it on this port?";
+        Failure::new(failure.kind, format!("{}, {doubt}", failure.detail))
+    }
+
     /// What it is, if it is not HTTP/2.
-    pub fn of_another_protocol(&self) -> Option<String> {
+    fn of_another_protocol(&self) -> Option<String> {
         let heard = self.0.as_slice();
         if heard.len() < HEAD || heard[TYPE] == SETTINGS && heard[0] == 0 {
             // TLS says as little as this when it takes nothing else: an alert (RFC 8446 §6).
@@ -64,6 +79,17 @@ mod tests {
         let redis = of(b"-ERR unknown command 'PRI', with args beginning with: ").unwrap();
         assert!(redis.contains("it says \"-ERR unknown command 'PRI'"), "{redis}");
         assert!(of(&[0x15, 3, 1, 0, 2, 2, 70]).unwrap().contains("it answers in TLS"));
+    }
+
+    #[test]
+    fn silence_is_doubted_and_stays_a_reset() {
+        let gone = || Failure::new(ErrorKind::Reset, "closed");
+        let told = Greeting::default().explain(gone());
+        assert_eq!(told.kind, ErrorKind::Reset);
+        assert!(told.detail.starts_with("closed, before a word of HTTP/2"), "{told}");
+        let mut greeting = Greeting::default();
+        greeting.hear(&[0, 0, 0, 4, 0, 0, 0, 0, 0]);
+        assert_eq!(greeting.explain(gone()), gone(), "it spoke HTTP/2, and then it went");
     }
 
     #[test]

@@ -227,10 +227,7 @@ impl State {
         if error.is_io() || error.is_go_away() {
             self.closed.set(true);
         }
-        match self.greeting.borrow().of_another_protocol() {
-            Some(text) => Failure::new(ErrorKind::Protocol, text),
-            None => failure(error),
-        }
+        self.greeting.borrow().explain(failure(error))
     }
 }
 
