@@ -16,9 +16,10 @@ mod warn;
 
 use serde::Serialize;
 
-use crate::summary::{Summary, VerdictKind};
+use crate::summary::{Second, Summary, VerdictKind};
 use bootstrap::{Samples, interval};
 use figure::FIGURES;
+pub(crate) use warn::warnings;
 
 /// Exit code of a comparison that found a regression.
 pub const EXIT_REGRESSION: u8 = 98;
@@ -169,7 +170,7 @@ pub fn compare(
     lines.extend(figure::of_steps(baseline, current, options.threshold_percent));
     Ok(Comparison {
         lines,
-        warnings: warn::warnings(baseline, current),
+        warnings: warnings(baseline, current),
         threshold_percent: options.threshold_percent,
         runs: (baseline.len(), current.len()),
     })
@@ -189,7 +190,7 @@ fn line(
     let samples = |runs: &[Summary]| match by_run {
         true => Samples::alone(runs.iter().filter_map(figure.of_run).collect()),
         false => Samples::of_seconds(
-            runs.iter().map(|r| r.timeline.iter().filter_map(figure.of_second).collect()),
+            runs.iter().map(|r| loaded(r).filter_map(figure.of_second).collect()),
         ),
     };
     let difference = interval(&samples(baseline), &samples(current), seed);
@@ -202,6 +203,12 @@ fn line(
         difference,
         threshold,
     )
+}
+
+/// The seconds in which load was due. What follows is the wait for the last answers, whose few late
+/// ones would weigh as much as a second of many.
+fn loaded(run: &Summary) -> impl Iterator<Item = &Second> {
+    run.timeline.iter().filter(|row| row.due > 0)
 }
 
 #[cfg(test)]

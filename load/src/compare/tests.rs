@@ -163,3 +163,23 @@ fn what_cannot_be_compared_is_told() {
     let comparison = compare(&good(), &[other], &Options::default()).unwrap();
     assert_eq!(comparison.warnings.len(), 2, "{:?}", comparison.warnings);
 }
+
+#[test]
+fn the_wait_for_a_last_answer_is_no_noise() {
+    let with_straggler = |factor| {
+        let mut summary = run(factor, 1.0, 1);
+        let late = crate::summary::Second {
+            t_s: 60,
+            length_s: 0.3,
+            ok: 1,
+            p50_ms: Some(900.0),
+            ..Default::default()
+        };
+        summary.timeline.push(late);
+        summary
+    };
+    let slower =
+        compare(&[with_straggler(1.0)], &[with_straggler(1.5)], &Options::default()).unwrap();
+    let p50 = slower.lines.iter().find(|line| line.name == "p50").unwrap();
+    assert_eq!((p50.change, slower.exit_code()), (Change::Worse, 98), "{p50:?}");
+}

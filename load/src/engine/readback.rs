@@ -49,8 +49,8 @@ pub(super) struct Noted {
     pub marks: Vec<PhaseMark>,
 }
 
-/// Reads everything back that was noted. SIGINT and SIGTERM end it early; what was not read by
-/// then is reported as such.
+/// Reads everything back that was noted. SIGINT and SIGTERM end it early, which is told beside the
+/// ledger; what was not read by then is reported as such.
 ///
 /// # Errors
 /// The notes cannot be read, or the event loop could not be set up.
@@ -59,7 +59,7 @@ pub(super) fn run(
     plan: &LedgerPlan,
     shared: &Shared,
     noted: Noted,
-) -> io::Result<Ledger> {
+) -> io::Result<(Ledger, bool)> {
     let Spooled { file, lines, dropped, error } = noted.spooled;
     let mut tally = Tally::new(noted.marks);
     for note in Notes::of(&file, lines)? {
@@ -69,8 +69,9 @@ pub(super) fn run(
         tally.why_unread(&format!("not all notes could be written down: {error}"));
     }
     if tally.ledger.acknowledged + tally.ledger.unknown == 0 {
-        return Ok(tally.settled(dropped));
+        return Ok((tally.settled(dropped), false));
     }
+    let mut interrupted = false;
     let runtime = Builder::new_current_thread().enable_io().build_local(LocalOptions::default())?;
     let tally = runtime.block_on(async {
         let worker = unmeasured(prepared, shared)?;
@@ -92,12 +93,15 @@ pub(super) fn run(
                 let why = format!("nothing was answered for {:?} ({last})", plan.within);
                 reading.why_unread(&why);
             }
-            _ = interrupt.recv() => reading.why_unread("interrupted"),
-            _ = terminate.recv() => reading.why_unread("interrupted"),
+            _ = interrupt.recv() => interrupted = true,
+            _ = terminate.recv() => interrupted = true,
+        }
+        if interrupted {
+            reading.why_unread("interrupted");
         }
         io::Result::Ok(reading.tally.replace(Tally::new(Vec::new())))
     })?;
-    Ok(tally.settled(dropped))
+    Ok((tally.settled(dropped), interrupted))
 }
 
 /// What those who read share.

@@ -21,9 +21,12 @@ impl Outcome {
         let figures = summarize(&self.plan, &self.marks, &self.phases, self.load_end, self.end);
         let mut phases = figures.phases;
         if let Some(probe) = &self.probe {
-            for phase in &mut phases {
+            let last = phases.len().saturating_sub(1);
+            for (at, phase) in phases.iter_mut().enumerate() {
                 let nanos = |seconds: f64| (seconds * 1e9) as u64;
-                let seen = probe.within(nanos(phase.start_s), nanos(phase.end_s));
+                // One may be due at the very end.
+                let end = if at == last { u64::MAX } else { nanos(phase.end_s) };
+                let seen = probe.within(nanos(phase.start_s), end);
                 phase.availability_ratio = seen.map(|(ratio, _)| ratio);
                 phase.longest_outage_s = seen.map(|(_, longest)| longest);
             }
@@ -55,9 +58,10 @@ impl Outcome {
             let text = format!("{} of {all} raw samples were not written: {why}", raw.dropped);
             summary.fitness.warnings.push(text);
         }
-        // A signal that comes when nothing is begun any more only ends the waiting.
+        // One signal that comes when nothing is begun any more changes nothing.
         let planned = nanos(self.plan.duration());
-        summary.verdict.interrupted = self.interrupted && self.load_end < planned;
+        let cut = self.load_end < planned || summary.total.unfinished > 0;
+        summary.verdict.interrupted = (self.interrupted && cut) || self.reading_interrupted;
         summary.verdict.aborted = self.aborted;
         (summary, figures.failures)
     }

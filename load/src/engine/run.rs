@@ -105,6 +105,8 @@ pub struct Outcome {
     pub usage: Usage,
     /// It was ended by a signal.
     pub interrupted: bool,
+    /// A signal came while the ledger was read.
+    pub reading_interrupted: bool,
     /// It was ended by its observer.
     pub aborted: bool,
     /// What failed in the tear-down.
@@ -259,10 +261,13 @@ impl Run {
         let prepared = &self.prepared;
         observer.load_over();
         let raw = spools.raw.take().map(|(spool, _)| spool.finish()).transpose()?;
+        let mut reading_interrupted = false;
         let ledger = match (&prepared.plan.ledger, spools.notes) {
             (Some(plan), Some(notes)) => {
                 let noted = Noted { spooled: notes.finish()?, marks: self.phases.marks() };
-                Some(readback::run(prepared, plan, &self.shared, noted)?)
+                let (ledger, interrupted) = readback::run(prepared, plan, &self.shared, noted)?;
+                reading_interrupted = interrupted;
+                Some(ledger)
             }
             _ => None,
         };
@@ -277,6 +282,7 @@ impl Run {
             end,
             usage,
             interrupted,
+            reading_interrupted,
             aborted,
             teardown,
             ledger,

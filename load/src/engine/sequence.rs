@@ -10,6 +10,7 @@ use std::{
 
 use tokio::{
     runtime::{Builder, LocalOptions},
+    signal::unix::{SignalKind, signal},
     task::spawn_local,
 };
 
@@ -68,7 +69,8 @@ pub(super) fn unmeasured_on(
 }
 
 /// Runs `flows` one after the other with the variables in `shared`. Returns the variables that
-/// they leave, and what failed, if anything did; a failure ends the sequence.
+/// they leave, and what failed, if anything did; a failure ends the sequence, and so does SIGINT or
+/// SIGTERM.
 ///
 /// # Errors
 /// The event loop could not be set up.
@@ -85,16 +87,31 @@ pub fn run(
     runtime.block_on(async {
         let worker = unmeasured(prepared, &shared)?;
         let vars = Vars::with_shared(0, prepared.plan.seed, shared);
-        let mut user = User::new(Rc::clone(&worker), vars, false);
-        for (flow, steps) in flows.iter().zip(steps) {
-            // What one extracts is there for the next one, and for the load.
-            let flow = Flow { keep_variables: true, ..flow.clone() };
-            if user.steps(&flow, steps, worker.clock.now()).await != Ended::Completed {
-                return Ok((user.vars.share(), Some(what_failed(&mut user, steps))));
-            }
-        }
-        Ok((user.vars.share(), None))
+        let mut user = User::new(worker, vars, false);
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let failed = tokio::select! {
+            failed = all(&mut user, flows, steps) => failed,
+            _ = interrupt.recv() => Some(SIGNAL.to_owned()),
+            _ = terminate.recv() => Some(SIGNAL.to_owned()),
+        };
+        Ok((user.vars.share(), failed))
     })
+}
+
+const SIGNAL: &str = "a signal ended it";
+
+/// Returns what failed.
+async fn all(user: &mut User, flows: &[Flow], steps: &[Vec<PreparedStep>]) -> Option<String> {
+    for (flow, steps) in flows.iter().zip(steps) {
+        // What one extracts is there for the next one, and for the load.
+        let flow = Flow { keep_variables: true, ..flow.clone() };
+        let now = user.worker.clock.now();
+        if user.steps(&flow, steps, now).await != Ended::Completed {
+            return Some(what_failed(user, steps));
+        }
+    }
+    None
 }
 
 /// The step that failed, what it sent where, and why.

@@ -39,7 +39,7 @@ pub struct Usage {
     /// Most descriptors open at once.
     peak_descriptors: u64,
     descriptor_limit: u64,
-    /// Connections that found the queue of a listener on this host full: before the run, and in it.
+    /// How often a listener on this host had no room for a connection: before the run, and in it.
     overflows: (u64, u64),
 }
 
@@ -128,8 +128,8 @@ impl Usage {
         }
         if self.overflows.1 > 0 {
             warnings.push(format!(
-                "{} connections found the queue of a listener on this host full and tried again a \
-                 second later: its backlog, or net.core.somaxconn, is short",
+                "a listener on this host had no room for a connection {} times (its backlog, or \
+                 net.core.somaxconn): each try costs the client a second and more",
                 self.overflows.1
             ));
         }

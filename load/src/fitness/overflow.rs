@@ -1,9 +1,10 @@
-//! Connections that found the queue of a listener full.
+//! Listeners that have no room for a connection.
 
 use std::fs;
 
-/// How many have since this host came up, in this network namespace (`ListenOverflows` of
-/// `/proc/net/netstat`); `None` where the kernel does not say.
+/// How often that was since this host came up, in this network namespace (`ListenOverflows` of
+/// `/proc/net/netstat`); `None` where the kernel does not say. One connection may try several
+/// times.
 pub(super) fn count() -> Option<u64> {
     of(&fs::read_to_string("/proc/self/net/netstat").ok()?)
 }

@@ -84,7 +84,8 @@ impl Recorder {
         second.late += u64::from(late);
         second.sent_bytes += traffic.sent;
         second.received_bytes += traffic.received;
-        // What fails at once would flatter the latency, and a time-out took at least as long.
+        // What fails at once would flatter the latency. A time-out took at least as long, and so
+        // did what the end of the run cuts.
         let counts = failure.is_none_or(|failure| failure.kind == ErrorKind::Timeout);
         if counts {
             record(&mut second.latency, latency);
@@ -134,9 +135,13 @@ impl Recorder {
         self.second.sent += 1;
     }
 
-    /// The run ended, at `end`, before a request of `step` did.
+    /// The run ended, at `end`, before a request of `step` did: it would have taken longer than
+    /// that.
     pub fn unfinished(&mut self, step: usize, due: u64, end: u64) {
         self.last_end = self.last_end.max(end);
+        let waited = end.saturating_sub(due);
+        record(&mut self.second.latency, waited);
+        record(&mut self.phase(due).steps[step].latency, waited);
         self.phase(due).steps[step].sent += 1;
     }
 
@@ -235,13 +240,13 @@ mod tests {
         recorder.flow_ended(0, 1, 9, true);
         let second = recorder.take_second();
         assert_eq!((second.ok, second.failed), (2, 2));
-        assert_eq!(second.latency.len(), 3, "good answers and time-outs");
+        assert_eq!(second.latency.len(), 4, "good answers, time-outs, what was cut");
         let (data, _) = recorder.into_parts();
         assert_eq!((data[0].steps[0].ok, data[0].steps[0].failed), (2, 0));
         let step = &data[1].steps[0];
         assert_eq!((step.sent, step.failed), (3, 2));
         let counts = [&step.latency, &step.service, &step.failed_latency].map(|h| h.len());
-        assert_eq!(counts, [1, 1, 2]);
+        assert_eq!(counts, [2, 1, 2], "a time-out, and what was cut");
         let flows =
             [0, 1].map(|phase| (data[phase].flows[0].begun, data[phase].flows[0].completed));
         assert_eq!(flows, [(1, 1), (1, 0)]);

@@ -37,8 +37,8 @@ pub struct StepData {
     pub refused: u64,
     /// Requests that found one open.
     pub reused: u64,
-    /// From due to the end of the answer: of good ones, and of time-outs, which took at least as
-    /// long.
+    /// From due to the end of the answer: of good ones, of time-outs and of what the end of the
+    /// run cut, which took at least as long.
     pub latency: Histogram<u64>,
     /// The same of all that failed.
     pub failed_latency: Histogram<u64>,

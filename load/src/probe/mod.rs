@@ -35,9 +35,13 @@ impl Observed {
 
     /// Notes in each row of the timeline what was seen.
     pub fn note_in(&self, timeline: &mut [Second]) {
-        for row in timeline {
+        let last = timeline.len().saturating_sub(1);
+        for (at, row) in timeline.iter_mut().enumerate() {
             for seen in [&self.fresh, &self.pooled] {
-                if let Some(&(ok, failed)) = seen.seconds.get(row.t_s as usize) {
+                // One may be due at the very end, when there is no further row.
+                let from = (row.t_s as usize).min(seen.seconds.len());
+                let until = if at == last { seen.seconds.len() } else { from + 1 };
+                for &(ok, failed) in seen.seconds.get(from..until).unwrap_or_default() {
                     row.probes_ok += u64::from(ok);
                     row.probes_failed += u64::from(failed);
                 }

@@ -50,6 +50,8 @@ fn add(all: &mut Summary, other: &Summary) -> Result<(), MergeError> {
     same("the version of the format", &all.version.to_string(), &other.version.to_string())?;
     same("the scenario", &all.scenario.name, &other.scenario.name)?;
     debug_assert_eq!(all.version, VERSION, "others are not read");
+    same("the list of thresholds", &written(all), &written(other))?;
+    all.scenario.stages.extend(other.scenario.stages.iter().cloned());
     for target in &other.scenario.targets {
         if !all.scenario.targets.contains(target) {
             all.scenario.targets.push(target.clone());
@@ -85,6 +87,13 @@ fn add(all: &mut Summary, other: &Summary) -> Result<(), MergeError> {
     all.verdict.interrupted |= other.verdict.interrupted;
     all.verdict.aborted |= other.verdict.aborted;
     Ok(())
+}
+
+/// What was asked of a part; that too few were skipped is asked of every run.
+fn written(part: &Summary) -> String {
+    let mut all: Vec<&str> = part.thresholds.iter().map(|t| t.expression.as_str()).collect();
+    all.retain(|expression| !expression.starts_with("skipped_ratio <= 0.1%"));
+    all.join(", ")
 }
 
 /// Why a part was not run to its end; the rest is judged anew.
@@ -288,6 +297,18 @@ mod tests {
         let mut whole = merged(&part, &[broken]).unwrap();
         judge(&mut whole, &[]);
         assert_eq!((whole.verdict.exit_code, &*whole.verdict.reasons[0]), (1, "the daemon died"));
+    }
+
+    #[test]
+    fn a_part_lends_no_threshold_to_another() {
+        let part = sample::summary();
+        let mut lenient = part.clone();
+        lenient.thresholds.push(ThresholdResult {
+            expression: "error_ratio <= 100%".into(),
+            ..ThresholdResult::default()
+        });
+        let error = merged(&part, &[lenient]).unwrap_err().to_string();
+        assert!(error.starts_with("the list of thresholds differs"), "{error}");
     }
 
     #[test]

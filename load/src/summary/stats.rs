@@ -65,8 +65,9 @@ pub struct Stats {
     #[serde(default)]
     pub connections: Connections,
     /// From the moment a request was due to the end of its answer: of good
-    /// answers, and of time-outs, which took at least as long. What failed
-    /// otherwise does not count, as failing fast is no merit.
+    /// answers, of time-outs and of unfinished requests, which took at least
+    /// as long. What failed otherwise does not count, as failing fast is no
+    /// merit.
     pub latency: Latency,
     /// The same of all that failed.
     #[serde(default, skip_serializing_if = "is_empty")]

@@ -59,7 +59,7 @@ fn summary(outcome: &Outcome) -> Summary {
     assert_eq!(total.due, total.sent + total.skipped, "{total:?}");
     assert_eq!(total.sent, total.ok + total.failed + total.unfinished, "{total:?}");
     let timed_out = total.errors.get("timeout").copied().unwrap_or(0);
-    assert_eq!(total.latency.count, total.ok + timed_out, "{total:?}");
+    assert_eq!(total.latency.count, total.ok + timed_out + total.unfinished, "{total:?}");
     assert_eq!(total.failed_latency.count, total.failed, "{total:?}");
     assert_eq!(total.errors.values().sum::<u64>(), total.failed, "{total:?}");
     let rows = |field: fn(&faultload::summary::Second) -> u64| -> u64 {

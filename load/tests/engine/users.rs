@@ -100,7 +100,7 @@ fn a_short_queue_of_the_listener_is_told_before_and_after() {
     let before: Vec<&str> = run.warnings().iter().map(|limit| limit.text.as_str()).collect();
     assert!(before.iter().any(|text| text.contains("lets 4 connections wait")), "{before:?}");
     let after = summary(&run.execute(&mut Silent).unwrap()).fitness.warnings;
-    assert!(after.iter().any(|text| text.contains("found the queue")), "{after:?}");
+    assert!(after.iter().any(|text| text.contains("had no room for a connection")), "{after:?}");
 }
 
 #[test]

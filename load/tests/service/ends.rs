@@ -1,7 +1,7 @@
 //! How runs begin and end, and what then counts for how much.
 
 use std::{
-    process::Command,
+    process::{Command, Stdio},
     sync::{Arc, Mutex},
     thread::sleep,
     time::Duration,
@@ -126,4 +126,67 @@ fn a_tear_down_that_fails_is_told_by_the_exit_code() {
     assert!(said.contains("the tear-down failed: ") && said.contains("500"), "{said}");
     let junit = std::fs::read_to_string(out.join("junit.xml")).unwrap();
     assert!(junit.contains("the tear-down failed"), "{junit}");
+}
+
+/// What `faultload run` of `text` ends with when it is told to end once the service was asked for
+/// `path`; and what the service was asked for in all.
+fn told_to_end(text: &str, path: &'static str) -> (Option<i32>, String, Vec<String>) {
+    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+    let log = Arc::clone(&asked);
+    let server = Server::start(move |asked| {
+        log.lock().unwrap().push(format!("{} {}", asked.method, asked.path));
+        if asked.path == path { Reply::Hang } else { good() }
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("x.yaml");
+    let head = format!("name: x\ntarget: http://127.0.0.1:{}\n", server.port);
+    std::fs::write(&file, head + text).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_faultload"));
+    command.arg("run").arg(&file).arg("--out").arg(dir.path().join("out")).arg("-q");
+    let run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while !asked.lock().unwrap().iter().any(|line| line.ends_with(path)) {
+        sleep(Duration::from_millis(20));
+    }
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(run.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    let output = run.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].map(|s| String::from_utf8_lossy(&s).into_owned());
+    let asked = asked.lock().unwrap().clone();
+    (output.status.code(), said.concat(), asked)
+}
+
+const LOAD: &str = "
+flows: { get: { steps: [{ http: GET / }] } }
+stages: [{ for: 200ms, rate: 20/s }]
+";
+
+#[test]
+fn a_signal_in_the_set_up_tears_down() {
+    let text =
+        format!("setup: [{{ http: PUT /slow }}]\nteardown: [{{ http: DELETE /made }}]{LOAD}");
+    let (code, said, asked) = told_to_end(&text, "/slow");
+    assert_eq!((code, asked), (Some(1), vec!["PUT /slow".into(), "DELETE /made".into()]), "{said}");
+    assert!(said.contains("a signal ended it"), "{said}");
+}
+
+#[test]
+fn a_signal_in_the_tear_down_ends_it() {
+    let (code, said, _) =
+        told_to_end(&format!("teardown: [{{ http: DELETE /slow }}]{LOAD}"), "/slow");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("the tear-down failed: a signal ended it"), "{said}");
+}
+
+#[test]
+fn a_signal_while_the_ledger_is_read_leaves_the_run_incomplete() {
+    let text = "
+flows:
+  buy: { steps: [{ name: put, set: { id: \"w{{counter.n}}\" }, http: \"PUT /o/{{id}}\", ledger: \"{{id}}\" }] }
+ledger: { read: [{ http: GET /read }] }
+stages: [{ for: 200ms, rate: 20/s }]
+thresholds: [lost_writes <= 100]
+";
+    let (code, said, _) = told_to_end(text, "/read");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("a signal ended the run"), "{said}");
 }

@@ -36,7 +36,24 @@ thresholds: [failed == 0]
         assert!(total.unfinished >= 4, "{total:?}");
         assert_eq!((total.failed, total.ok), (0, total.sent - total.unfinished), "{total:?}");
         assert_eq!(summary.verdict.exit_code, 0, "{:?}", summary.verdict);
+        // What was cut took at least half a second.
+        assert!(total.latency.max_ms.unwrap() >= 500.0, "{:?}", total.latency);
+        assert_eq!(total.latency.count, total.sent, "{total:?}");
         // A time-out would have taken thirty seconds.
         assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
     }
+}
+
+#[test]
+fn a_service_that_never_answers_does_not_pass() {
+    let server = Server::start(|_| Reply::Hang);
+    let text = "
+flows: { get: { steps: [{ http: GET / }] } }
+stages: [{ for: 500ms, rate: 20/s }]
+limits: { grace: 200ms }
+thresholds: [failed < 1]
+";
+    let verdict = result(server.port, text).verdict;
+    assert_eq!(verdict.exit_code, 99, "{verdict:?}");
+    assert!(verdict.reasons[0].starts_with("none of 10 requests succeeded"), "{verdict:?}");
 }

@@ -58,6 +58,10 @@ fn two_processes_say_together_what_the_server_saw() {
     for name in ["timeline.csv", "report.html", "report.md", "junit.xml"] {
         assert!(both.join(name).is_file(), "{name}");
     }
+    for (parts, out) in [([&one, &one], &both), ([&one, &other], &one)] {
+        let refused = faultload().arg("merge").args(parts).arg("-o").arg(out).output().unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{parts:?} to {}", out.display());
+    }
     let alone = faultload().arg("merge").arg(&one).arg("-o").arg(&both).output().unwrap();
     assert_eq!(alone.status.code(), Some(2), "one result is no sum");
 }

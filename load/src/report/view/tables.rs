@@ -133,7 +133,7 @@ fn steps(summary: &Summary) -> Table {
     }
     Table {
         title: "Flows and steps",
-        note: "Latency counts from the moment a request was due, of good answers and time-outs.",
+        note: "Latency counts from the moment a request was due, of good answers, time-outs and requests cut by the end.",
         columns,
         text_columns: 1,
         rows,
