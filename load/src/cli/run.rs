@@ -134,13 +134,21 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     summary.thresholds = aborting.into_iter().collect();
     threshold::judge(&mut summary, &thresholds);
     report::write_all(&dir, &summary)?;
-    if args.json {
-        print(&report::json(&summary)?)?;
-    } else {
-        print(&report::terminal(&summary, colour()))?;
+    let shown = match args.json {
+        true => print(&report::json(&summary)?),
+        false => print(&report::terminal(&summary, colour())),
+    };
+    if !args.json {
         tell(format_args!("\nreports in {}", dir.display()));
     }
-    Ok(summary.verdict.exit_code)
+    match (shown, summary.verdict.exit_code) {
+        // The result is in its folder: the verdict says more than a pipe that is full.
+        (Err(error), code) if code != 0 => {
+            tell(format_args!("error: {error:#}"));
+            Ok(code)
+        }
+        (shown, code) => shown.map(|()| code),
+    }
 }
 
 /// Ends the run when a fault cannot be injected (what comes after would not be what was asked

@@ -168,13 +168,8 @@ fn what_cannot_be_compared_is_told() {
 fn the_wait_for_a_last_answer_is_no_noise() {
     let with_straggler = |factor| {
         let mut summary = run(factor, 1.0, 1);
-        let late = crate::summary::Second {
-            t_s: 60,
-            length_s: 0.3,
-            ok: 1,
-            p50_ms: Some(900.0),
-            ..Default::default()
-        };
+        let late =
+            Second { t_s: 60, length_s: 0.3, ok: 1, p50_ms: Some(900.0), ..Default::default() };
         summary.timeline.push(late);
         summary
     };

@@ -88,18 +88,22 @@ fn from_raw(raw: Spanned<Raw>, text: &str) -> Node {
     let location =
         |at: &serde_saphyr::Location| Place { line: at.line() as u32, column: at.column() as u32 };
     let span = raw.defined.span();
+    let written = span.byte_offset().zip(span.byte_len()).and_then(|(at, len)| {
+        Some(text.get(usize::try_from(at).ok()?..usize::try_from(at + len).ok()?)?.trim())
+    });
     let value = match raw.value {
         Raw::Null => Value::Null,
-        Raw::Bool(value) => Value::Bool(value),
-        Raw::Number(parsed) => {
-            let written = span.byte_offset().zip(span.byte_len()).and_then(|(at, len)| {
-                text.get(usize::try_from(at).ok()?..usize::try_from(at + len).ok()?)
-            });
-            match written.map(|w| Value::plain(w.trim().to_owned())) {
-                Some(number @ Value::Number(_)) => number,
-                _ => Value::Number(parsed),
+        Raw::Bool(value) => match written {
+            // To YAML 1.2, unlike to 1.1, `yes`, `n` and `off` are words like others.
+            Some(word) if !matches!(&*word.to_ascii_lowercase(), "true" | "false") => {
+                Value::Text(word.to_owned())
             }
-        }
+            _ => Value::Bool(value),
+        },
+        Raw::Number(parsed) => match written.map(|w| Value::plain(w.to_owned())) {
+            Some(number @ Value::Number(_)) => number,
+            _ => Value::Number(parsed),
+        },
         Raw::Text(value) => Value::Text(value),
         Raw::List(items) => {
             Value::List(items.into_iter().map(|item| from_raw(item, text)).collect())
@@ -243,6 +247,13 @@ mod tests {
             }
             other => format!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn words_of_yaml_1_1_are_words() {
+        let node = read(Format::Yaml, "a: yes\nb: n\nc: [off, On]\nd: True\ne: \"y\"\n").unwrap();
+        let expected = r#"{a: Text("yes"), b: Text("n"), c: [Text("off"), Text("On")], d: Bool(true), e: Text("y")}"#;
+        assert_eq!(bare(&node), expected);
     }
 
     #[test]
