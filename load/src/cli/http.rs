@@ -102,8 +102,8 @@ pub struct HttpArgs {
     /// Measure events of a streamed answer: server-sent events, or pieces as they arrive
     #[arg(long, value_name = "sse|chunks", value_parser = ["sse", "chunks"])]
     stream: Option<String>,
-    /// What must hold, or the exit code is 99: 'p95 < 500ms', 'error_ratio < 1%'. Without any the
-    /// exit code is 0 unless every single request failed
+    /// What must hold, or the exit code is 99: 'p95 < 500ms', 'error_ratio < 1%'. A run without one
+    /// good answer ends with 99 in any case
     #[arg(short = 't', long = "threshold", value_name = "EXPRESSION")]
     thresholds: Vec<Threshold>,
     /// Ask the same URL 50 times a second on a fresh and on a pooled connection, and report
